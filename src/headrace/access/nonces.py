@@ -1,0 +1,158 @@
+"""Nonces seen lately: a captured request cannot be sent a second time, not even after a restart.
+
+Owns one open-addressing table in a memory-mapped file: what a request wrote there survives the
+death of the process (the pages belong to the kernel); what a power loss may have taken is answered
+by refusing every request dated before the table was opened. A full table refuses. It must never
+forget a live nonce to make room.
+
+File: one header page, then buckets of slots of 8 bytes, little-endian: 5 bytes of tag, 3 of expiry
+in seconds modulo 2^24. A zero tag is a free slot. A nonce may stand in either of two buckets, in
+the emptier one when it came; both are read whole each time, so slots freed in the middle hide
+nothing, and a table is nearly full before any two buckets are.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from hashlib import blake2b
+from pathlib import Path
+
+from headrace.core import errors, limits
+
+_MAGIC = b"HRNONCE1"
+#: magic, slots, boot id, key of the hash, closed cleanly.
+_HEADER = struct.Struct("<8sQ16s16s?")
+_HEADER_BYTES = mmap.PAGESIZE
+_CLEAN_AT = _HEADER.size - 1
+_SLOT = struct.Struct("<Q")
+_SLOT_BYTES = _SLOT.size
+_TAG_BYTES = 5
+_SECONDS_MASK = 0xFF_FFFF
+BUCKET_SLOTS = 32
+
+
+class Nonces:
+    """A set of (access key, nonce) with an end of life each. One process, one thread at a time."""
+
+    def __init__(
+        self, table: mmap.mmap, slots: int, *, key: bytes, keep_ms: int, not_before_ms: int
+    ) -> None:
+        assert slots >= 1, "a table without slots"
+        self._table = table
+        self._bucket_slots = min(BUCKET_SLOTS, slots)
+        self._buckets = slots // self._bucket_slots
+        self._key = key
+        self._keep_s = keep_ms // 1000 + 2
+        #: Requests dated earlier may have been seen by a table that is lost.
+        self.not_before_ms = not_before_ms
+
+    @classmethod
+    def in_memory(
+        cls,
+        entries: int = limits.NONCE_ENTRIES_MAX,
+        *,
+        keep_ms: int = 2 * limits.SIGNATURE_WINDOW_MS,
+    ) -> Nonces:
+        """Return a table that dies with the process, for a server whose keys do too."""
+        table = mmap.mmap(-1, _HEADER_BYTES + entries * _SLOT_BYTES)
+        return cls(table, entries, key=os.urandom(16), keep_ms=keep_ms, not_before_ms=0)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        entries: int = limits.NONCE_ENTRIES_MAX,
+        *,
+        now_ms: int,
+        boot_id: bytes,
+        first_start: bool,
+        keep_ms: int = 2 * limits.SIGNATURE_WINDOW_MS,
+    ) -> Nonces:
+        """Open or make the table of a data directory.
+
+        boot_id: 16 bytes that change when the machine starts.  first_start: the keys are new, so
+        that no request can have been seen before.  A table that is missing, damaged, of another
+        size, or was open when the machine went down makes `not_before_ms` the second of `now_ms`.
+        """
+        assert len(boot_id) == 16, "a boot id has 16 bytes"
+        size = _HEADER_BYTES + entries * _SLOT_BYTES
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            found = os.pread(descriptor, _HEADER.size, 0)
+            is_whole = os.fstat(descriptor).st_size == size and len(found) == _HEADER.size
+            header = _HEADER.unpack(found) if is_whole else (b"", 0, b"", b"", False)
+            is_ours = header[0] == _MAGIC and header[1] == entries
+            key = header[3] if is_ours else os.urandom(16)
+            if not is_ours:
+                os.ftruncate(descriptor, 0)
+                os.ftruncate(descriptor, size)  # sparse: pages come with the nonces
+            table = mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
+        is_trusted = first_start if not is_ours else header[4] or header[2] == boot_id
+        table[: _HEADER.size] = _HEADER.pack(_MAGIC, entries, boot_id, key, False)
+        table.flush(0, _HEADER_BYTES)
+        start_ms = 0 if is_trusted else now_ms // 1000 * 1000
+        return cls(table, entries, key=key, keep_ms=keep_ms, not_before_ms=start_ms)
+
+    def use(self, access_key_id: str, nonce: str, *, now_ms: int, until_ms: int) -> None:
+        """Remember the nonce until `until_ms`.
+
+        Raises: NonceUsed; Unavailable when the table has no room.
+        """
+        digest = blake2b(
+            f"{access_key_id}\n{nonce}".encode(), digest_size=13, key=self._key
+        ).digest()
+        tag = digest[8:] if any(digest[8:]) else b"\1" * _TAG_BYTES
+        now_s = now_ms // 1000
+        choices: list[tuple[int, int]] = []
+        for place in (digest[:4], digest[4:8]):
+            start = self._start(int.from_bytes(place, "little") % self._buckets)
+            bucket = self._table[start : start + self._bucket_slots * _SLOT_BYTES]
+            if self._holds(bucket, tag, now_s):
+                raise errors.NonceUsed(field="SignatureNonce", got=nonce[:64])
+            free = self._free(bucket, now_s)
+            if free is not None:
+                choices.append((free, start))
+        if not choices:
+            raise errors.Unavailable(
+                "Too many signed requests are remembered to take one more.",
+                remedy="Send fewer requests, batch events, or raise the number of nonces kept.",
+            )
+        # Rounded up: a nonce may be kept a second longer, never shorter.
+        until_s = -(-until_ms // 1000)
+        # Buckets fill from the front: the lowest free slot is in the emptier one.
+        at = sum(min(choices))
+        self._table[at : at + _SLOT_BYTES] = tag + (until_s & _SECONDS_MASK).to_bytes(3, "little")
+
+    def close(self) -> None:
+        """Make the table durable and say so in it."""
+        self._table.flush()
+        self._table[_CLEAN_AT] = 1
+        self._table.flush(0, _HEADER_BYTES)
+        self._table.close()
+
+    def _start(self, bucket: int) -> int:
+        return _HEADER_BYTES + bucket * self._bucket_slots * _SLOT_BYTES
+
+    def _holds(self, bucket: bytes, tag: bytes, now_s: int) -> bool:
+        at = bucket.find(tag)
+        while at >= 0:
+            if at % _SLOT_BYTES == 0 and self._lives(bucket, at, now_s):
+                return True
+            at = bucket.find(tag, at + 1)
+        return False
+
+    def _free(self, bucket: bytes, now_s: int) -> int | None:
+        """Return where the first slot without a live nonce begins, in bytes."""
+        keep_s = self._keep_s
+        for index, (slot,) in enumerate(_SLOT.iter_unpack(bucket)):
+            if not slot or not 0 < ((slot >> 8 * _TAG_BYTES) - now_s & _SECONDS_MASK) <= keep_s:
+                return index * _SLOT_BYTES
+        return None
+
+    def _lives(self, bucket: bytes, at: int, now_s: int) -> bool:
+        expiry = int.from_bytes(bucket[at + _TAG_BYTES : at + _SLOT_BYTES], "little")
+        return 0 < (expiry - now_s & _SECONDS_MASK) <= self._keep_s

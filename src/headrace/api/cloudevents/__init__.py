@@ -1,0 +1,3 @@
+"""CloudEvents over HTTP: `POST /events/{bus}` in structured, binary or batched mode, signed like
+everything else.
+"""

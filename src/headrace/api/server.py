@@ -1,0 +1,307 @@
+"""The ASGI application: reads a request within bounds, finds its face, sends the answer.
+
+Raw ASGI, run by uvicorn (`app.py`). Every answer carries a request id; an error that a face lets
+through is
+rendered by its route. Must never know an API, and never log a request unless asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib import parse as urlparse
+
+from headrace.api import bounds, http, routes
+from headrace.core import errors, names
+
+if TYPE_CHECKING:
+    from headrace.api import traffic
+    from headrace.core import clock
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_log = logging.getLogger("headrace.api")
+_CLOSE = (b"connection", b"close")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole: there is nobody to answer."""
+
+
+class RequestTimeout(errors.HeadraceError):
+    """The request body did not arrive in time."""
+
+    code = "RequestTimeout"
+    status = 408
+
+
+class HeadersTooLarge(errors.InvalidInput):
+    """The request headers, path or query are larger than the limit."""
+
+    code = "RequestHeaderFieldsTooLarge"
+    status = 431
+
+
+class AddressNotFound(errors.HeadraceError):
+    """Nothing answers at this address."""
+
+    code = "NotFound"
+    status = 404
+    remedy = "See the reference of addresses: /, /openapi/, /2023-03-30/, /events/, /headrace/v1/."
+
+
+class MethodNotAllowed(errors.HeadraceError):
+    """This address does not take this method."""
+
+    code = "MethodNotAllowed"
+    status = 405
+
+
+class Server:
+    """The application. Call it with an ASGI scope."""
+
+    def __init__(
+        self,
+        table: routes.Routes,
+        *,
+        refuse: http.Refusal,
+        random: clock.Random,
+        clock: clock.Clock,
+        counts: traffic.Counts,
+    ) -> None:
+        """refuse: renders errors of requests that no route took."""
+        self._routes = table
+        self._refuse = refuse
+        self._random = random
+        self._clock = clock
+        self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_us = self._clock.mono_us()
+        request_id = names.bus_request_id(self._random)
+        route: routes.Route | None = None
+        head = b""
+        try:
+            headers, size = _headers(scope["headers"])
+            raw_path: str = scope["raw_path"].decode("latin-1")
+            query: str = scope["query_string"].decode("latin-1")
+            _check_head(len(scope["headers"]), size, len(raw_path) + len(query))
+            path = urlparse.unquote(raw_path) if "%" in raw_path else raw_path
+            route = self._find(scope["method"], path, headers, query)
+            request = http.Request(
+                scope["method"],
+                path,
+                raw_path=raw_path,
+                query=query,
+                headers=headers,
+                raw_headers=scope["headers"],
+                body=await _body(receive, headers, route.body_bytes_max),
+                client=scope["client"][0] if scope.get("client") else "",
+                request_id=request_id,
+                disconnected=_watch(receive),
+            )
+            answer = await route.face(request)
+            if isinstance(answer, http.Stream):
+                # Whatever fails before the first chunk is still answered with a status of its own.
+                head = await anext(answer.chunks, b"")
+        except ClientGone:
+            return
+        except errors.HeadraceError as error:
+            answer = self._refused(route, error, request_id)
+        except Exception:
+            # The caller gets no detail: it may hold another's data. The operator finds it by the
+            # request id.
+            _log.exception("request %s failed", request_id)
+            failure = errors.HeadraceError("The server failed on this request.")
+            answer = self._refused(route, failure, request_id)
+        name = route.name if route is not None else "none"
+        self._counts.add(name, answer.status, self._clock.mono_us() - started_us)
+        if isinstance(answer, http.Stream):
+            await _send_stream(answer, head, request_id, receive, send)
+        else:
+            await _send(answer, request_id, send)
+
+    def _find(self, method: str, path: str, headers: dict[str, str], query: str) -> routes.Route:
+        route, allowed = self._routes.find(method, path, headers, query)
+        if route is not None:
+            return route
+        if allowed:
+            raise MethodNotAllowed(f"{path} takes {', '.join(sorted(allowed))}, not {method}.")
+        raise AddressNotFound(f"Nothing answers at {path}.")
+
+    def _refused(
+        self, route: routes.Route | None, error: errors.HeadraceError, request_id: str
+    ) -> http.Response:
+        refuse = self._refuse if route is None else route.refuse
+        answer = refuse(error, request_id)
+        if answer.status in (408, 413, 431):
+            answer.headers = (*answer.headers, _CLOSE)
+        if answer.status in (429, 503):
+            answer.headers = (*answer.headers, (b"retry-after", b"1"))
+        return answer
+
+
+# Reading ----------------------------------------------------------
+
+
+def _headers(raw: list[tuple[bytes, bytes]]) -> tuple[dict[str, str], int]:
+    headers: dict[str, str] = {}
+    size = 0
+    for name, value in raw:
+        size += len(name) + len(value)
+        key = name.decode("latin-1")
+        text = value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    return headers, size
+
+
+def _check_head(count: int, size: int, target: int) -> None:
+    if count > bounds.HEADERS_MAX or size > bounds.HEADER_BYTES_MAX:
+        raise HeadersTooLarge(
+            f"At most {bounds.HEADERS_MAX} headers and {bounds.HEADER_BYTES_MAX} bytes of them."
+        )
+    if target > bounds.TARGET_BYTES_MAX:
+        raise HeadersTooLarge(f"Path and query: at most {bounds.TARGET_BYTES_MAX} bytes.")
+
+
+async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+    """Return the whole body. Raises PayloadTooLarge without holding more than `limit`,
+    RequestTimeout, ClientGone.
+    """
+    declared = headers.get("content-length", "")
+    if len(declared) > 15 or (declared.isdecimal() and int(declared) > limit):
+        if "expect" not in headers:  # else it waits for our word before it sends
+            await _discard(receive)
+        raise _too_large(limit)
+    if not declared and "transfer-encoding" not in headers:
+        return b""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        try:
+            async with asyncio.timeout(bounds.BODY_SECONDS_MAX):
+                body = await _rest(receive, body, limit)
+        except TimeoutError as error:
+            raise RequestTimeout from error
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
+    chunks = [first]
+    size = len(first)
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            await _discard(receive)
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read and drop what the client still sends, within bounds: one that is cut off never reads the
+    answer.
+    """
+    size = 0
+    try:
+        async with asyncio.timeout(bounds.BODY_SECONDS_MAX):
+            while size < bounds.DISCARD_BYTES_MAX:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_large(limit: int) -> errors.PayloadTooLarge:
+    return errors.PayloadTooLarge(f"The request body is larger than {limit} bytes.", expected=limit)
+
+
+def _watch(receive: Receive) -> Callable[[], Awaitable[None]]:
+    async def disconnected() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    return disconnected
+
+
+# Sending ----------------------------------------------------------
+
+
+def _head_of(answer: http.Answer, request_id: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", answer.content_type),
+        (b"x-acs-request-id", request_id.encode("ascii")),
+        *answer.headers,
+    ]
+
+
+async def _send(answer: http.Response, request_id: str, send: Send) -> None:
+    headers = _head_of(answer, request_id)
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _send_stream(
+    answer: http.Stream, head: bytes, request_id: str, receive: Receive, send: Send
+) -> None:
+    """Send chunks until they end or the client goes; the generator is closed either way."""
+    gone = asyncio.ensure_future(_watch(receive)())
+    pump = asyncio.ensure_future(_pump(answer, head, request_id, send))
+    try:
+        await asyncio.wait((gone, pump), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (gone, pump):
+            task.cancel()
+        await asyncio.gather(gone, pump, return_exceptions=True)
+        if isinstance(answer.chunks, AsyncGenerator):
+            await answer.chunks.aclose()  # pyright: ignore[reportUnknownMemberType]
+    if not pump.cancelled():
+        pump.result()
+
+
+async def _pump(answer: http.Stream, head: bytes, request_id: str, send: Send) -> None:
+    headers = _head_of(answer, request_id)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": head, "more_body": True})
+    async for chunk in answer.chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,276 @@
+"""The wiring: the only place where stores, bus, functions, targets and faces meet.
+
+`App` opens everything in order and closes it in reverse; it decides nothing. The process around it
+(sockets, signals, ready file) is `serve`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import prometheus_client
+
+import headrace
+from headrace import metrics, outside, settings
+from headrace.access import authenticate, keys, nonces, policy
+from headrace.api import assembly, server, services
+from headrace.api.cloudevents import face as cloudevents
+from headrace.api.eventbridge import control, dataplane
+from headrace.api.fc import face as fc_face
+from headrace.api.fc import faults as fc_faults
+from headrace.api.fc import table as fc_table
+from headrace.api.native import face as native
+from headrace.bus import engine as engines
+from headrace.core import delivery, errors, limits
+from headrace.functions import cache, launcher, sandbox, service
+from headrace.functions import invocation as invocations
+from headrace.resources import catalog as catalogs
+from headrace.resources import editing, model
+from headrace.store import memory, ports, sqlite
+from headrace.targets import asynchronous, egress, function, http
+from headrace.targets import registry as targets
+
+#: The largest code package that is kept (fc.md §2.3: 500 MB unpacked, 100 MB as base64).
+PACKAGE_BYTES_MAX = 500 * 1024 * 1024
+
+
+class Stores(msgspec.Struct):
+    """The four ports of one shard, and how to let go of them."""
+
+    journal: ports.Journal
+    registry: ports.Registry
+    blobs: ports.Blobs
+    records: ports.Records
+    #: Scratch space of this process: unpacked code, compiled runtime.
+    scratch: Path
+    release: Callable[[], None]
+
+
+class App:
+    """One server, wired but not yet listening."""
+
+    def __init__(
+        self, config: settings.Settings, *, broken: Callable[[BaseException], None]
+    ) -> None:
+        """broken: called when the store can take no more writes."""
+        self._config = config
+        self._broken = broken
+        self._unready = "starting"
+        self._closing = contextlib.AsyncExitStack()
+        self.clock = outside.SystemClock()
+        self.random = outside.system_random()
+
+    def hold(self) -> None:
+        """Take the data directory. Raises: store.ports.StoreError (held, too new, not ours)."""
+        self.stores = _open_stores(self._config, self.clock, lambda: self.engine.snapshot())
+        self._closing.callback(self.stores.release)
+
+    async def open(self, key: keys.Key, *, first_start: bool) -> server.Server:
+        """Open everything behind the directory that is held; return the ASGI application."""
+        config, closing = self._config, self._closing
+        self.key = key
+        self.walls = sandbox.choose(config.sandbox)
+        revision = await self.stores.registry.open()
+        closing.push_async_callback(self.stores.registry.close)
+        await self.stores.records.open()
+        closing.push_async_callback(self.stores.records.close)
+        self.nonces = self._nonces(first_start=first_start)
+        closing.callback(self.nonces.close)
+        self.catalog = catalogs.Catalog(
+            self.stores.registry, self.clock, self.random, region=config.region,
+            bounds=self.limits,
+        )  # fmt: skip
+        self.functions = self._functions()
+        closing.push_async_callback(self.functions.close)
+        self.targets = self._targets()
+        closing.push_async_callback(self.targets.close)
+        self.engine = self._engine()
+        closing.push_async_callback(self.engine.close)
+        await self.engine.open([key.account], revision)
+        self.catalog.on_change(self._function_changed)
+        application = self._faces()
+        self._unready = ""
+        return application
+
+    async def close(self) -> None:
+        """Let what runs end, write what waits, let go of the data directory; in reverse order."""
+        self._unready = "stopping"
+        await self._closing.aclose()
+
+    def _targets(self) -> targets.Registry:
+        self.egress = egress.Egress(allow_private=self._private_targets())
+        client = http.HttpClient(self.egress)
+        return targets.Registry(client=client, clock=self.clock, invoke=self._invoke)
+
+    def _engine(self) -> engines.Engine:
+        config = self._config
+        return engines.Engine(
+            self.stores.journal, self.stores.registry, self.catalog, clock=self.clock,
+            random=self.random, region=config.region, keep=config.keep,
+            wiring=engines.Wiring(
+                sender_of=lambda _account, _rule, target: self.targets.open(target),
+                call_sender=self._call_sender,
+                broken=self._broken,
+            ),
+        )  # fmt: skip
+
+    @property
+    def limits(self) -> limits.Limits:
+        return limits.STRICT if self._config.strict_limits else limits.WIDE
+
+    def listening(self, port: int) -> None:
+        """The port is known: targets must not call the server itself."""
+        self.egress.forbid_own_port(port)
+
+    # -- functions ----------------------------------------------------------------
+
+    def _functions(self) -> service.Functions:
+        spawner = launcher.Launcher(self.walls, self.stores.scratch)
+        spawner.prepare()
+        packages = cache.Packages(self.stores.scratch / "code")
+        packages.sweep()
+        return service.Functions(
+            spawner=spawner, packages=packages, lookup=self._function,
+            blob_path=lambda digest: self.stores.blobs.path(ports.Digest(digest)),
+            records=self.stores.records, clock=self.clock, random=self.random,
+            region=self._config.region,
+        )  # fmt: skip
+
+    def _function(self, account: str, name: str) -> model.Function | None:
+        try:
+            return self.catalog.get_function(account, name)
+        except errors.FunctionNotFound:
+            return None
+
+    def _function_changed(self, changes: Sequence[editing.Changed]) -> None:
+        for change in changes:
+            record = change.after or change.before
+            if isinstance(record, model.Function):
+                self.functions.refresh(change.account, record.name)
+
+    async def _invoke(self, call: function.Call) -> invocations.Invocation:
+        return await self.functions.invoke(
+            invocations.Call(
+                call.account,
+                call.function,
+                call.payload,
+                call.request_id,
+                qualifier=call.qualifier,
+                attributes=call.attributes,
+                retry_count=call.retry_count,
+            )
+        )
+
+    def _call_sender(self, _account: str, called: model.Function) -> delivery.Sender:
+        return asynchronous.CallSender(called.name, self.clock, invoke=self._invoke)
+
+    # -- faces ----------------------------------------------------------------
+
+    def _faces(self) -> server.Server:
+        config = self._config
+        tables = (
+            control.TABLE, dataplane.TABLE, fc_table.TABLE, cloudevents.TABLE, native.TABLE,
+        )  # fmt: skip
+        container = services.Services(
+            catalog=self.catalog, engine=self.engine, functions=self.functions,
+            authenticator=authenticate.Authenticator(
+                keys.Keyring([self.key]), self.clock, self.nonces
+            ),
+            authorize=policy.authorize, limits=self.limits, account=self.key.account,
+            region=config.region, clock=self.clock, random=self.random, facts=self.facts(),
+            tables=tables,
+            logs=self.stores.records,
+        )  # fmt: skip
+        shown = prometheus_client.CollectorRegistry()
+        shown.register(metrics.Books(self.engine, self.functions))
+        fc = fc_face.Face(container, _Packages(self.stores.blobs, self.functions))
+        below_fc = assembly.Elsewhere(
+            "fc", "/2023-03-30/", fc, fc_faults.refuse, fc_face.BODY_BYTES_MAX
+        )
+        return assembly.build(
+            container, registry=shown, unready=lambda: self._unready, elsewhere=[below_fc]
+        )
+
+    def facts(self) -> dict[str, object]:
+        """What `status` and `/healthz` say of this process and never changes."""
+        return {
+            "version": headrace.__version__,
+            "store": "memory" if self._config.data is None else "sqlite",
+            "sandbox": self.walls.rung,
+            "sandbox_description": self.walls.description,
+        }
+
+    def _private_targets(self) -> bool:
+        chosen = self._config.private_targets
+        return is_loopback(self._config.host) if chosen is None else chosen
+
+    def _nonces(self, *, first_start: bool) -> nonces.Nonces:
+        if self._config.data is None:
+            return nonces.Nonces.in_memory()
+        return nonces.Nonces.open(
+            self._config.data / "nonces", now_ms=self.clock.wall_ms(),
+            boot_id=outside.boot_id(), first_start=first_start,
+        )  # fmt: skip
+
+
+class _Packages:
+    """Code packages as the FC face needs them: checked before they are kept."""
+
+    def __init__(self, blobs: ports.Blobs, functions: service.Functions) -> None:
+        self._blobs = blobs
+        self._functions = functions
+
+    async def put(self, package: bytes) -> str:
+        await self._functions.check_package(package)
+        return await self._blobs.put(_once(package), PACKAGE_BYTES_MAX)
+
+    async def get(self, sha256: str) -> bytes:
+        path = await self._blobs.path(ports.Digest(sha256))
+        return await asyncio.to_thread(path.read_bytes)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _open_stores(
+    config: settings.Settings,
+    clock: outside.SystemClock,
+    snapshot: Callable[[], tuple[ports.Position, bytes]],
+) -> Stores:
+    if config.data is None:
+        return _memory_stores(clock, snapshot)
+    directory = sqlite.Directory.open(config.data)
+    writer = outside.writer_executor("headrace-writer")
+
+    def release() -> None:
+        writer.shutdown()
+        directory.close()
+
+    return Stores(
+        sqlite.SqliteJournal(directory, 0, writer=writer, snapshot=snapshot),
+        sqlite.SqliteRegistry(directory, clock),
+        sqlite.FileBlobs(directory.path / "blobs"),
+        sqlite.SqliteRecords(directory),
+        directory.path / "scratch",
+        release,
+    )
+
+
+def _memory_stores(
+    clock: outside.SystemClock, snapshot: Callable[[], tuple[ports.Position, bytes]]
+) -> Stores:
+    scratch = TemporaryDirectory(prefix="headrace-")
+    return Stores(
+        memory.MemoryJournal(snapshot=snapshot), memory.MemoryRegistry(clock),
+        memory.MemoryBlobs(), memory.MemoryRecords(), Path(scratch.name), scratch.cleanup,
+    )  # fmt: skip

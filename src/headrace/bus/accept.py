@@ -1,0 +1,167 @@
+"""Accept: from validated CloudEvents to records in the next frame, one awaited commit per request.
+
+Per event: choose the bus, stamp the attributes the cloud adds, match against the bus's snapshot.
+Bad entries fail one by one; good ones go on. Nothing is acknowledged before its frame is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from headrace.bus import commit, letters, routing
+from headrace.core import clock as clocks
+from headrace.core import errors, event
+from headrace.resources import catalog as catalogs
+from headrace.store import ports
+
+#: An event that came back this often has run in a circle: it is kept, and matches nothing.
+HOPS_MAX = 16
+#: Extension that counts how often an event of ours was published again.
+HOPS = "headracehops"
+#: (source, type) pairs that get a number of their own; later ones share 0 and are found by
+#: scanning.
+KINDS_MAX = 100_000
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """One stored event: `position` is its place in the journal, `trace_id` names its trace."""
+
+    event_id: str
+    trace_id: str
+    position: int
+
+
+class Accepter:
+    """The entry of one shard."""
+
+    def __init__(
+        self,
+        catalog: catalogs.Catalog,
+        registry: ports.Registry,
+        router: routing.Routing,
+        committer: commit.Committer,
+        clock: clocks.Clock,
+        *,
+        region: str,
+    ) -> None:
+        self._catalog = catalog
+        self._registry = registry
+        self._router = router
+        self._committer = committer
+        self._clock = clock
+        self._region = region
+        self._kinds: dict[tuple[str, str, str], int] = {}
+
+    async def publish(
+        self,
+        account: str,
+        entries: Sequence[event.Event | errors.EventRefused],
+        *,
+        bus: str | None,
+        addr: str,
+    ) -> list[Accepted | errors.EventRefused]:
+        """Store what can be stored; answer entry by entry, in order.
+
+        bus: the bus of the request (RPC, CloudEvents), or None: each event names its own.
+        Raises: errors.StoreFull, errors.Throttled, errors.BusNotFound (only when `bus` is given).
+        """
+        if bus is not None:
+            self._catalog.get_bus(account, bus)
+        answers: list[Accepted | errors.EventRefused] = []
+        now_ms = self._clock.wall_ms()
+        stamped: list[tuple[int, event.Event, str]] = []
+        published = letters.iso(now_ms)
+        for entry in entries:
+            if isinstance(entry, errors.EventRefused):
+                answers.append(entry)
+                continue
+            try:
+                name = self._bus_of(account, entry, bus)
+            except errors.EventRefused as refusal:
+                answers.append(refusal)
+                continue
+            _count_hop(entry, account)
+            marked = event.stamp(
+                entry, account=account, region=self._region, bus=name,
+                publish_addr=addr, publish_time=published,
+            )  # fmt: skip
+            stamped.append((len(answers), marked, name))
+            answers.append(Accepted(entry.id, "", 0))
+        if stamped:
+            await self._store(account, stamped, now_ms, answers)
+        return answers
+
+    async def _store(
+        self,
+        account: str,
+        stamped: Sequence[tuple[int, event.Event, str]],
+        now_ms: int,
+        answers: list[Accepted | errors.EventRefused],
+    ) -> None:
+        for _, marked, name in stamped:  # whatever must be allotted is allotted before matching
+            if (account, marked.source, marked.type) not in self._kinds:
+                await self._intern(account, marked.source, marked.type)
+            await self._router.number(account, name)
+        records: list[ports.Record] = []
+        for _, marked, name in stamped:
+            plan = self._router.current(account, name)
+            fields = marked.fields() if plan.reads_data else marked.attributes()
+            matched = [] if in_circle(marked) else plan.match(fields)
+            kind = self._kinds.get((account, marked.source, marked.type), 0)
+            records.append(
+                ports.Record(
+                    plan.bus,
+                    now_ms,
+                    kind,
+                    event.key_of("", marked.id),
+                    plan.generation,
+                    plan.matches(matched),
+                    marked.body(),
+                )
+            )
+        first = await self._committer.submit(records)
+        for offset, (index, marked, _) in enumerate(stamped):
+            position = first + offset
+            answers[index] = Accepted(marked.id, f"{position:016X}", position)
+
+    def _bus_of(self, account: str, entry: event.Event, bus: str | None) -> str:
+        if bus is not None:
+            return bus
+        name = entry.extensions.get("aliyuneventbusname")
+        if not isinstance(name, str) or not name:
+            raise errors.EventRefused(
+                "the event names no bus", code="EventBusEmpty", field="aliyuneventbusname"
+            )
+        try:
+            self._catalog.get_bus(account, name)
+        except errors.BusNotFound as missing:
+            raise errors.EventRefused(
+                missing.message, code=missing.code, field="aliyuneventbusname", got=name
+            ) from missing
+        return name
+
+    async def _intern(self, account: str, source: str, kind: str) -> None:
+        if len(self._kinds) < KINDS_MAX:
+            number = await self._registry.intern(kind_name(account, source, kind))
+            self._kinds[account, source, kind] = number
+
+
+def kind_name(account: str, source: str, kind: str) -> str:
+    return f"{account}/kind/{source}\x00{kind}"
+
+
+def in_circle(entry: event.Event) -> bool:
+    """The loop guard: was this event published again too often?"""
+    hops = entry.extensions.get(HOPS)
+    return isinstance(hops, int) and hops > HOPS_MAX
+
+
+def _count_hop(entry: event.Event, account: str) -> None:
+    """Count one more round when an event that we stamped before is published again."""
+    stamps = entry.extensions
+    if "aliyunpublishtime" not in stamps or stamps.get("aliyunaccountid") != account:
+        return
+    hops = str(stamps.get(HOPS, 0))
+    stamps[HOPS] = (int(hops) if hops.isdigit() else 0) + 1

@@ -1,0 +1,245 @@
+"""Group commit: what queued while the last frame was being written makes the next one.
+
+Owns the only call to `Journal.append`. Batching lives here once, for every engine: no linger, no
+per-event lock, one wake-up of the loop per commit. The order after a frame is durable is fixed:
+ledger, then the journal's followers (dispatch), then the acknowledgements; a follower never runs
+inside an acknowledgement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headrace.bus import ledger as ledgers
+from headrace.core import clock as clocks
+from headrace.core import errors
+from headrace.store import ports
+
+log = logging.getLogger(__name__)
+
+#: Bounds of one frame; the engine's own byte bound is larger.
+FRAME_EVENTS_MAX = 4096
+FRAME_BYTES_MAX = 3 * 1024 * 1024
+FRAME_FACTS_MAX = 16_384
+#: Bounds of what may wait for the next frame, beyond which producers are told to come back.
+WAITING_EVENTS_MAX = 65_536
+WAITING_BYTES_MAX = 256 * 1024 * 1024
+
+#: Called with every durable frame, in order: (frame, last position). Must not raise.
+Follower = Callable[[ports.Frame, ports.Position], None]
+
+
+class Entry(msgspec.Struct, eq=False):
+    """What one caller wants written together: it stays in one frame, whole."""
+
+    events: Sequence[ports.Record] = ()
+    settlements: Sequence[ports.Settlement] = ()
+    #: Resolves to the position of the first event (0 without events); None: nobody waits.
+    done: asyncio.Future[int] | None = None
+    bytes: int = 0
+
+
+class Committer:
+    """The one writer of a shard's journal."""
+
+    def __init__(
+        self,
+        journal: ports.Journal,
+        ledger: ledgers.Ledger,
+        clock: clocks.Clock,
+        *,
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        """broken: called once when the journal can take no more frames; the process should exit."""
+        self._journal = journal
+        self._ledger = ledger
+        self._clock = clock
+        self._broken = broken
+        self._waiting: deque[Entry] = deque()
+        self._events = 0
+        self._bytes = 0
+        self._marks: dict[str, bytes | None] = {}
+        self._wake: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._fault: BaseException | None = None
+        self._closing = False
+        self.followers: list[Follower] = []
+        #: Frames refused for lack of room since the start.
+        self.refused_full = 0
+
+    # -- callers ----------------------------------------------------------------------------------
+
+    async def append(
+        self, events: Sequence[ports.Record], settlements: Sequence[ports.Settlement] = ()
+    ) -> int:
+        """Write both in one frame; return the position of the first event once it is durable.
+
+        Raises: errors.StoreFull, errors.Throttled (too much waits already), errors.Unavailable.
+        """
+        return await self.submit(events, settlements)
+
+    def submit(
+        self, events: Sequence[ports.Record], settlements: Sequence[ports.Settlement] = ()
+    ) -> asyncio.Future[int]:
+        """As `append`, but queued at once: the order of calls is the order of the journal."""
+        size = sum(len(record.body) for record in events)
+        if (
+            self._events + len(events) > WAITING_EVENTS_MAX
+            or self._bytes + size > WAITING_BYTES_MAX
+        ):
+            raise errors.Throttled(
+                "too many events wait for the disk", remedy="Send again after a short pause."
+            )
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._put(Entry(events, settlements, done, size))
+        return done
+
+    def settle(self, settlement: ports.Settlement) -> None:
+        """Queue a settlement for the next frame; nobody waits for it."""
+        self._put(Entry(settlements=(settlement,)))
+
+    def settle_all(self, settlements: Sequence[ports.Settlement]) -> None:
+        """Queue settlements that close many deliveries at once; at most FRAME_FACTS_MAX of them."""
+        self._put(Entry(settlements=settlements))
+
+    def mark(self, name: str, value: bytes | None) -> None:
+        """Put a mark into the next frame, before its events."""
+        self._marks[name] = value
+        self._rouse()
+
+    @property
+    def failed(self) -> bool:
+        """The journal took its last frame."""
+        return self._fault is not None
+
+    @property
+    def waiting(self) -> int:
+        """Events that wait for a frame."""
+        return self._events
+
+    # -- the writer -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="committer")
+
+    async def close(self) -> None:
+        """Write what waits, then stop."""
+        self._closing = True
+        self._rouse()
+        if self._task is not None:
+            await self._task
+
+    def _put(self, entry: Entry) -> None:
+        if self._fault is not None or (self._closing and self._task is None):
+            raise errors.Unavailable("the store takes no more writes") from self._fault
+        self._waiting.append(entry)
+        self._events += len(entry.events)
+        self._bytes += entry.bytes
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                if not self._waiting and not self._marks:
+                    if self._closing:
+                        break
+                    self._wake = asyncio.get_running_loop().create_future()
+                    await self._wake
+                    continue
+                await self._write(self._take())
+        except BaseException as fault:
+            self._fail(fault)
+            if isinstance(fault, asyncio.CancelledError):
+                raise
+        finally:
+            self._task = None
+
+    def _take(self) -> list[Entry]:
+        """Take what fits one frame; always at least one entry when any waits."""
+        batch: list[Entry] = []
+        events = facts = size = 0
+        while self._waiting:
+            entry = self._waiting[0]
+            events += len(entry.events)
+            facts += len(entry.settlements)
+            size += entry.bytes
+            full = events > FRAME_EVENTS_MAX or facts > FRAME_FACTS_MAX or size > FRAME_BYTES_MAX
+            if full and batch:
+                break
+            batch.append(self._waiting.popleft())
+            self._events -= len(entry.events)
+            self._bytes -= entry.bytes
+        return batch
+
+    async def _write(self, batch: list[Entry]) -> None:
+        marks, self._marks = self._marks, {}
+        frame = ports.Frame(
+            at_ms=self._clock.wall_ms(),
+            events=tuple(record for entry in batch for record in entry.events),
+            settlements=tuple(fact for entry in batch for fact in entry.settlements),
+            marks=marks,
+        )
+        try:
+            last = await self._journal.append(frame)
+        except ports.Full:
+            self._marks = {**marks, **self._marks}
+            await self._write_without_events(batch)
+            return
+        except BaseException as fault:
+            self._refuse(batch, fault)
+            raise
+        self._applied(frame, last, batch)
+
+    async def _write_without_events(self, batch: list[Entry]) -> None:
+        """No room: entries with events are refused whole, the rest (acknowledgements, deletes) goes
+        on."""
+        self.refused_full += 1
+        for entry in batch:
+            if entry.events and entry.done is not None and not entry.done.done():
+                entry.done.set_exception(errors.StoreFull())
+        rest = [entry for entry in batch if not entry.events]
+        if not rest:
+            return
+        frame = ports.Frame(
+            at_ms=self._clock.wall_ms(),
+            settlements=tuple(fact for entry in rest for fact in entry.settlements),
+        )
+        last = await self._journal.append(frame)
+        self._applied(frame, last, rest)
+
+    def _applied(self, frame: ports.Frame, last: ports.Position, batch: list[Entry]) -> None:
+        self._ledger.apply(frame, last)
+        for follower in self.followers:
+            try:
+                follower(frame, last)
+            except (
+                Exception
+            ):  # a broken follower must not hold up the journal; the ledger has it all
+                log.exception("a follower of the journal failed")
+        position = int(last) - len(frame.events) + 1
+        for entry in batch:
+            if entry.done is not None and not entry.done.done():
+                entry.done.set_result(position if entry.events else 0)
+            position += len(entry.events)
+
+    def _refuse(self, batch: list[Entry], fault: BaseException) -> None:
+        for entry in batch:
+            if entry.done is not None and not entry.done.done():
+                entry.done.set_exception(errors.Unavailable(f"the store failed: {fault}"))
+
+    def _fail(self, fault: BaseException) -> None:
+        """The journal is gone: nothing is acknowledged from here on."""
+        self._fault = fault
+        self._refuse(list(self._waiting), fault)
+        self._waiting.clear()
+        self._events = self._bytes = 0
+        self._broken(fault)

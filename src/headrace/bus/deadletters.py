@@ -1,0 +1,155 @@
+"""Dead letters: always kept, readable, and re-sendable.
+
+A dead letter is an open delivery of the account's `~dead` subscription; re-sending closes it and
+appends the event again for the subscription it failed on, in one frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from headrace.bus import commit, letters, routing
+from headrace.bus import ledger as ledgers
+from headrace.bus import subscription as subscriptions
+from headrace.core import errors
+from headrace.store import ports
+
+#: Letters one call lists at most.
+LIST_MAX = 1000
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """One dead letter; `id` is its position, as text."""
+
+    id: str
+    died_ms: int
+    event_id: str
+    source: str
+    type: str
+    rule: str
+    target: str
+    error: str
+    attempts: int
+    #: The event as it was.
+    event: msgspec.Raw
+    #: Position of the event that could not be delivered.
+    origin: int
+
+
+class _Letter(msgspec.Struct):
+    id: str
+    source: str
+    type: str
+    ebdlqrule: str
+    ebdlqtarget: str
+    ebdlqerror: str
+    ebdlqattempts: str
+
+
+class DeadLetters:
+    """The store of dead letters of every account of this shard."""
+
+    def __init__(
+        self,
+        journal: ports.Journal,
+        ledger: ledgers.Ledger,
+        committer: commit.Committer,
+        postbox: letters.Postbox,
+        router: routing.Routing,
+    ) -> None:
+        self._journal = journal
+        self._ledger = ledger
+        self._committer = committer
+        self._postbox = postbox
+        self._router = router
+
+    def count(self, account: str) -> int:
+        return len(self._ledger.deliveries(self._number(account)).open)
+
+    async def list(
+        self, account: str, *, rule: str | None = None, limit: int = 100
+    ) -> list[DeadLetter]:
+        """The newest letters first, at most `limit` (1..LIST_MAX)."""
+        state = self._ledger.deliveries(self._number(account))
+        positions = [ports.Position(p) for p in reversed(state.open)]
+        found: list[DeadLetter] = []
+        for start in range(0, len(positions), LIST_MAX):
+            chunk = positions[start : start + LIST_MAX]
+            for position, record in zip(chunk, await self._journal.fetch(chunk), strict=True):
+                if record is None:
+                    continue
+                letter = _read(int(position), record)
+                if rule is None or letter.rule.rsplit("/", 1)[-1] == rule:
+                    found.append(letter)
+                if len(found) >= min(limit, LIST_MAX):
+                    return found
+        return found
+
+    async def get(self, account: str, letter_id: str) -> DeadLetter:
+        """Raises: errors.DeadLetterNotFound."""
+        position, record = await self._open(account, letter_id)
+        return _read(position, record)
+
+    async def resend(self, account: str, letter_ids: Sequence[str]) -> list[str]:
+        """Deliver these events again to the targets they failed on; return the new trace ids.
+
+        Raises: errors.DeadLetterNotFound, errors.TargetNotFound (the target is gone); nothing is
+        sent then.
+        """
+        plans: list[tuple[ports.Record, ports.Settlement]] = []
+        for letter_id in letter_ids:
+            position, record = await self._open(account, letter_id)
+            failed_on = self._failed_on(position, record)
+            bus = await self._bus_of(account, failed_on)
+            fact = ports.Settlement(
+                ports.Position(position), self._number(account), ports.Verdict.DROPPED,
+                code=int(ports.DropReason.RESENT),
+            )  # fmt: skip
+            again = self._postbox.copy(record, (failed_on.id,), position)
+            body = letters.without_letter(record.body)
+            plans.append((msgspec.structs.replace(again, bus=bus, body=body), fact))
+        sent: list[str] = []
+        for record, fact in plans:
+            first = await self._committer.append((record,), (fact,))
+            sent.append(f"{first:016X}")
+        return sent
+
+    async def _bus_of(self, account: str, failed_on: subscriptions.Subscription) -> int:
+        if failed_on.bus:
+            return await self._router.number(account, failed_on.bus)
+        return self._postbox.addresses[account].async_bus
+
+    def _failed_on(self, position: int, record: ports.Record) -> subscriptions.Subscription:
+        """The subscription whose delivery died here: by the rule and target the letter names."""
+        letter = _read(position, record)
+        for known in self._router.subscriptions.values():
+            name = f"{known.bus}/{known.rule}" if known.bus else known.rule
+            if name == letter.rule and known.target == letter.target:
+                return known
+        raise errors.TargetNotFound(
+            f"the target [{letter.target}] of rule [{letter.rule}] is gone",
+            remedy="Make the rule and its target again, or publish the event anew.",
+        )
+
+    async def _open(self, account: str, letter_id: str) -> tuple[int, ports.Record]:
+        state = self._ledger.deliveries(self._number(account))
+        position = int(letter_id) if letter_id.isdigit() else -1
+        if position >= 0 and position in state.open:
+            record = (await self._journal.fetch([ports.Position(position)]))[0]
+            if record is not None:
+                return position, record
+        raise errors.DeadLetterNotFound(f"no dead letter [{letter_id}]", field="Id", got=letter_id)
+
+    def _number(self, account: str) -> int:
+        return self._postbox.addresses[account].dead_subscription
+
+
+def _read(position: int, record: ports.Record) -> DeadLetter:
+    letter = msgspec.json.decode(record.body, type=_Letter)
+    return DeadLetter(
+        str(position), record.received_ms, letter.id, letter.source, letter.type,
+        letter.ebdlqrule, letter.ebdlqtarget, letter.ebdlqerror, int(letter.ebdlqattempts),
+        msgspec.Raw(letters.without_letter(record.body)), int(record.origin or 0),
+    )  # fmt: skip

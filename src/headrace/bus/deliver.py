@@ -1,0 +1,277 @@
+"""Delivery: from a durable frame to a settlement for every subscription it matched.
+
+The dispatcher follows the journal (never the acknowledgement loop), keeps one lane per active
+subscription and turns each outcome into the settlement that the retry policy asks for. What is open
+is known to the ledger alone; losing this whole object loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from headrace.bus import commit, lane, letters
+from headrace.bus import ledger as ledgers
+from headrace.bus import subscription as subscriptions
+from headrace.core import clock as clocks
+from headrace.core import delivery, errors, retry, transform
+from headrace.store import ports
+
+log = logging.getLogger(__name__)
+
+#: Bodies all lanes together may hold ready.
+LOADED_BYTES_MAX = 256 * 1024 * 1024
+#: Settlements written by one entry when many deliveries close at once.
+DROP_CHUNK = 4096
+#: Wait before a settlement that found no room is tried again.
+FULL_WAIT_MS = 2_000
+
+
+class Dispatcher:
+    """All lanes of one shard."""
+
+    def __init__(
+        self,
+        journal: ports.Journal,
+        committer: commit.Committer,
+        ledger: ledgers.Ledger,
+        *,
+        clock: clocks.Clock,
+        random: clocks.Random,
+        postbox: letters.Postbox,
+        request_id: Callable[[], str],
+    ) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.random = random
+        self.loop = asyncio.get_running_loop()
+        self.lanes: dict[int, lane.Lane] = {}
+        self.loaded_bytes = 0
+        self.stopping = False
+        self._journal = journal
+        self._committer = committer
+        self._postbox = postbox
+        self._request_id = request_id
+        self._tasks: set[asyncio.Task[Any]] = set()
+        committer.followers.append(self.follow)
+
+    # -- subscriptions ----------------------------------------------------------------------------
+
+    def subscribe(self, subscription: subscriptions.Subscription) -> None:
+        """Add or replace; passive subscriptions have no lane."""
+        if subscription.sender is None:
+            return
+        known = self.lanes.get(subscription.id)
+        if known is not None:
+            known.update(subscription)
+            return
+        state = self.ledger.deliveries(subscription.id)
+        made = self.lanes[subscription.id] = lane.Lane(subscription, state, self)
+        made.resume()
+
+    def unsubscribe(self, number: int) -> None:
+        """Stop delivering; what is open stays open until someone drops it."""
+        gone = self.lanes.pop(number, None)
+        if gone is not None:
+            gone.close()
+
+    def drop(self, number: int, reason: ports.DropReason) -> int:
+        """Close every open delivery of `number` but those being attempted; return how many there
+        were."""
+        gone = self.lanes.get(number)
+        moving = gone.moving if gone is not None else frozenset[int]()
+        if gone is not None:
+            gone.deleted = True
+        self.unsubscribe(number)
+        positions = [p for p in self.ledger.deliveries(number).open if p not in moving]
+        for start in range(0, len(positions), DROP_CHUNK):
+            facts = [
+                ports.Settlement(
+                    ports.Position(position), number, ports.Verdict.DROPPED, code=int(reason)
+                )
+                for position in positions[start : start + DROP_CHUNK]
+            ]
+            self._committer.settle_all(facts)
+        return len(positions)
+
+    # -- following the journal --------------------------------------------------------------------
+
+    def follow(self, frame: ports.Frame, last: ports.Position) -> None:
+        """Offer every record of a durable frame to the lanes it matched."""
+        position = int(last) - len(frame.events)
+        lanes = self.lanes
+        for record in frame.events:
+            position += 1
+            for number in record.matches:
+                if number > 0 and (taker := lanes.get(number)) is not None:
+                    taker.offer(position, record)
+
+    async def fetch(self, positions: Sequence[int]) -> list[ports.Record | None]:
+        if not positions:
+            return []
+        return await self._journal.fetch([ports.Position(position) for position in positions])
+
+    def loaded_full(self) -> bool:
+        return self.loaded_bytes >= LOADED_BYTES_MAX
+
+    def remaining_ms(self, known: ledgers.Retry) -> int:
+        """Wait left of a retry that was recorded earlier: a clock jump can neither fire nor freeze
+        it.
+
+        min(recorded due time, now + wait), see store.md §3.
+        """
+        if known.wait_ms < 0:
+            return 0
+        left = known.at_ms + known.wait_ms - self.clock.wall_ms()
+        return max(0, min(left, known.wait_ms))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.error("a delivery task failed", exc_info=fault)
+
+    # -- one attempt ------------------------------------------------------------------------------
+
+    async def attempt(
+        self,
+        subscription: subscriptions.Subscription,
+        position: int,
+        record: ports.Record,
+        attempt: int,
+    ) -> delivery.Outcome:
+        """Render and send once. Never raises: whatever goes wrong is an outcome."""
+        sender = subscription.sender
+        assert sender is not None, "a passive subscription has no lane"
+        try:
+            message = letters.message(
+                subscription, position, record.body, attempt, self._request_id()
+            )
+        except transform.Failed as fault:
+            return delivery.failed("poisoned", 0, f"transform failed: {fault}")
+        try:
+            deadline_us = self.clock.mono_us() + subscription.attempt_us
+            outcomes = await sender.send((message,), deadline_us)
+            return outcomes[0]
+        except Exception as fault:  # a sender with a bug must not lose the delivery
+            log.exception("sender of %s/%s failed", subscription.rule, subscription.target)
+            return delivery.failed("down", 0, f"{type(fault).__name__}: {fault}")
+
+    def settle(
+        self,
+        taker: lane.Lane,
+        position: int,
+        record: ports.Record,
+        attempt: int,
+        latency_us: int,
+        outcome: delivery.Outcome,
+    ) -> None:
+        """Write what the outcome means: delivered, retry, or dead with its letter in the same
+        frame."""
+        fact = ports.Settlement(
+            ports.Position(position), taker.subscription.id, ports.Verdict.DELIVERED,
+            attempt, latency_us, outcome.code,
+        )  # fmt: skip
+        if outcome.kind == "ok":
+            if taker.stuck == position:
+                taker.stuck = None
+            if outcome.forward is None:
+                self._committer.settle(fact)
+                return
+            account = taker.subscription.account
+            brought = self._postbox.forwarded(account, outcome.forward, position)
+            if brought is not None:
+                self._write_both(taker, position, attempt, brought, fact)
+                return
+            missing = f"the {outcome.forward.to} [{outcome.forward.name}] does not exist"
+            outcome = delivery.failed("down", 404, missing)
+            fact = msgspec.structs.replace(fact, code=404)
+        self._fail(taker, position, record, outcome, fact)
+
+    def _fail(
+        self,
+        taker: lane.Lane,
+        position: int,
+        record: ports.Record,
+        outcome: delivery.Outcome,
+        fact: ports.Settlement,
+    ) -> None:
+        subscription, attempt = taker.subscription, fact.attempt
+        detail = letters.detail(outcome)
+        if taker.deleted:  # its rule was deleted while it was on its way
+            self._committer.settle(_as(fact, ports.Verdict.DROPPED, ports.DropReason.RULE_DELETED))
+            return
+        wait_ms = None
+        if outcome.kind != "poisoned":
+            wait_ms = retry.next_wait_ms(subscription.policy, attempt, self.random)
+        if wait_ms is None and subscription.block_on_error:
+            taker.stuck = position
+            wait_ms = subscription.policy.wait_ms_max
+        if wait_ms is not None:
+            wait_ms = max(wait_ms, outcome.after_ms or 0)
+            self._committer.settle(
+                _as(fact, ports.Verdict.RETRY, fact.code, wait_ms=wait_ms, detail=detail)
+            )
+            taker.again(position, attempt + 1, wait_ms)
+            return
+        letter = self._postbox.dead_letter(subscription, position, record, outcome, attempt)
+        dead = _as(fact, ports.Verdict.DEAD, fact.code, detail=detail)
+        self._write_both(taker, position, attempt, letter, dead)
+
+    def _write_both(
+        self,
+        taker: lane.Lane,
+        position: int,
+        attempt: int,
+        record: ports.Record,
+        fact: ports.Settlement,
+    ) -> None:
+        """A settlement and the record it brings forth stand in one frame, or neither is written."""
+
+        def written(done: asyncio.Future[int]) -> None:
+            if done.cancelled() or not isinstance(done.exception(), errors.StoreFull):
+                return
+            taker.again(position, attempt, FULL_WAIT_MS)
+
+        try:
+            self._committer.submit((record,), (fact,)).add_done_callback(written)
+        except errors.Throttled:
+            taker.again(position, attempt, FULL_WAIT_MS)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    async def close(self, grace_s: float) -> None:
+        """Start nothing more, give running attempts `grace_s` to end; the rest stays open for the
+        next start."""
+        self.stopping = True
+        for taker in self.lanes.values():
+            taker.close()
+        pending = [task for task in self._tasks if not task.done()]
+        if pending:
+            _, late = await asyncio.wait(pending, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def _as(
+    fact: ports.Settlement,
+    verdict: ports.Verdict,
+    code: int,
+    *,
+    wait_ms: int = 0,
+    detail: bytes = b"",
+) -> ports.Settlement:
+    return ports.Settlement(
+        fact.position, fact.subscription, verdict, fact.attempt, fact.latency_us, int(code),
+        wait_ms, detail,
+    )  # fmt: skip

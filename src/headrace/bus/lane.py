@@ -1,0 +1,239 @@
+"""One subscription's deliveries on their way: what is loaded, what runs, what waits for a retry.
+
+The ledger knows every open delivery; a lane holds only a bounded window of loaded records, so a
+slow or dead target costs disk, not memory, and holds up nobody else. Decisions about an outcome are
+in `settling`; a lane only keeps order: ready, running, due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING
+
+from headrace.bus import ledger as ledgers
+from headrace.bus import subscription as subscriptions
+from headrace.store import ports
+
+if TYPE_CHECKING:
+    from headrace.bus import deliver
+
+#: Loaded records a lane may hold ready, by count and by bytes.
+WINDOW_RECORDS_MAX = 512
+WINDOW_BYTES_MAX = 4 * 1024 * 1024
+#: Records fetched from the journal at a time.
+LOAD_RECORDS_MAX = 256
+
+
+class Lane:
+    """The window of one active subscription. Lives on the worker's loop, no locks."""
+
+    def __init__(
+        self,
+        subscription: subscriptions.Subscription,
+        state: ledgers.Deliveries,
+        host: deliver.Dispatcher,
+    ) -> None:
+        self.subscription = subscription
+        self.state = state
+        self.closed = False
+        #: Its rule or function is gone: what fails now is dropped, not retried.
+        self.deleted = False
+        #: The delivery a lane with `block_on_error` stands at.
+        self.stuck: int | None = None
+        self.running: dict[int, asyncio.Task[None]] = {}
+        self._host = host
+        self._ready: deque[tuple[int, ports.Record, int]] = deque()
+        self._ready_bytes = 0
+        self._due: list[tuple[int, int, int]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        #: Every open position up to here is ready, running or due; later ones only in the ledger.
+        self._cursor = 0
+        self._behind = True
+        self._loading = False
+
+    # -- from the journal -------------------------------------------------------------------------
+
+    def offer(self, position: int, record: ports.Record) -> None:
+        """A record just became durable; take it unless older ones still wait on disk."""
+        if self._behind or self.closed:
+            return
+        if self._window_full():
+            self._behind = True
+            return
+        self._cursor = position
+        known = self.state.retries.get(position) if self.state.retries else None
+        if known is not None:  # a carried copy keeps its schedule
+            self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
+            return
+        self._push(position, record, 1)
+        self.pump()
+
+    def resume(self) -> None:
+        """Take over what the ledger holds open: after a start, or for a subscription that is new
+        here."""
+        for position, known in self.state.retries.items():
+            self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
+        self.pump()
+
+    def update(self, subscription: subscriptions.Subscription) -> None:
+        """Open deliveries use the newest configuration; an edit also frees a lane that is stuck."""
+        self.subscription = subscription
+        if self.stuck is not None:
+            self._due = [
+                (0 if position == self.stuck else due, position, attempt)
+                for due, position, attempt in self._due
+            ]
+            heapq.heapify(self._due)
+            self._arm()
+        self.pump()
+
+    def close(self) -> None:
+        """Start nothing more; running attempts end by themselves."""
+        self.closed = True
+        self._host.loaded_bytes -= self._ready_bytes
+        self._ready.clear()
+        self._ready_bytes = 0
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def moving(self) -> frozenset[int]:
+        """Positions that are being attempted now."""
+        return frozenset(self.running)
+
+    def forget(self, positions: frozenset[int]) -> None:
+        """These were moved elsewhere; drop them from the window."""
+        kept = [entry for entry in self._ready if entry[0] not in positions]
+        gone = sum(len(entry[1].body) for entry in self._ready if entry[0] in positions)
+        self._ready = deque(kept)
+        self._ready_bytes -= gone
+        self._host.loaded_bytes -= gone
+        self._due = [entry for entry in self._due if entry[1] not in positions]
+        heapq.heapify(self._due)
+
+    # -- keeping it moving ------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Start what may start, load what is missing."""
+        if self.closed or self._host.stopping:
+            return
+        while self._ready and len(self.running) < self.subscription.concurrency:
+            if self.stuck is not None and not self._stuck_first():
+                break
+            position, record, attempt = self._ready.popleft()
+            size = len(record.body)
+            self._ready_bytes -= size
+            self._host.loaded_bytes -= size
+            self._start(position, record, attempt)
+        if self._behind and not self._loading and len(self._ready) * 2 < WINDOW_RECORDS_MAX:
+            self._loading = True
+            self._host.spawn(self._load())
+
+    def _stuck_first(self) -> bool:
+        """Bring the delivery the lane stands at to the front; False while it is not loaded."""
+        for index, entry in enumerate(self._ready):
+            if entry[0] == self.stuck:
+                del self._ready[index]
+                self._ready.appendleft(entry)
+                return True
+        return False
+
+    def _window_full(self) -> bool:
+        return (
+            len(self._ready) >= WINDOW_RECORDS_MAX
+            or self._ready_bytes >= WINDOW_BYTES_MAX
+            or self._host.loaded_full()
+        )
+
+    def _push(
+        self, position: int, record: ports.Record, attempt: int, *, first: bool = False
+    ) -> None:
+        entry = (position, record, attempt)
+        if first:
+            self._ready.appendleft(entry)
+        else:
+            self._ready.append(entry)
+        self._ready_bytes += len(record.body)
+        self._host.loaded_bytes += len(record.body)
+
+    def _start(self, position: int, record: ports.Record, attempt: int) -> None:
+        if position in self.running or position not in self.state.open:
+            return
+        self.running[position] = self._host.spawn(self._deliver(position, record, attempt))
+
+    async def _deliver(self, position: int, record: ports.Record, attempt: int) -> None:
+        started = self._host.clock.mono_us()
+        try:
+            outcome = await self._host.attempt(self.subscription, position, record, attempt)
+        finally:
+            self.running.pop(position, None)
+        latency_us = self._host.clock.mono_us() - started
+        self._host.settle(self, position, record, attempt, latency_us, outcome)
+        self.pump()
+
+    def again(self, position: int, attempt: int, wait_ms: int) -> None:
+        """Attempt `position` again in `wait_ms`; `attempt` is the number of that attempt."""
+        if not self.closed:
+            self._schedule(position, attempt, wait_ms)
+
+    # -- loading ----------------------------------------------------------------------------------
+
+    async def _load(self) -> None:
+        """Fetch the next open deliveries from the journal into the window."""
+        try:
+            wanted: list[int] = []
+            for position in self._host.ledger.open_after(self.subscription.id, self._cursor):
+                if len(wanted) >= LOAD_RECORDS_MAX:
+                    break
+                wanted.append(position)
+            if not wanted:
+                self._behind = False  # in step with the journal: no await since the last look
+                return
+            fresh = [position for position in wanted if position not in self.state.retries]
+            records = await self._host.fetch(fresh)
+            self._cursor = wanted[-1]
+            for position, record in zip(fresh, records, strict=True):
+                if record is not None and position in self.state.open:
+                    self._push(position, record, 1)
+        finally:
+            self._loading = False
+        self.pump()
+
+    # -- retries ----------------------------------------------------------------------------------
+
+    def _schedule(self, position: int, attempt: int, wait_ms: int) -> None:
+        due = self._host.clock.mono_us() + wait_ms * 1000
+        heapq.heappush(self._due, (due, position, attempt))
+        if self._due[0][1] == position:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._due and not self.closed:
+            wait_us = max(0, self._due[0][0] - self._host.clock.mono_us())
+            self._timer = self._host.loop.call_later(wait_us / 1e6, self._ripe)
+
+    def _ripe(self) -> None:
+        """Some retries are due: fetch their records and put them before the fresh ones."""
+        self._timer = None
+        now = self._host.clock.mono_us()
+        ripe: list[tuple[int, int]] = []
+        while self._due and self._due[0][0] <= now and len(ripe) < LOAD_RECORDS_MAX:
+            _, position, attempt = heapq.heappop(self._due)
+            ripe.append((position, attempt))
+        if ripe:
+            self._host.spawn(self._reload(ripe))
+        self._arm()
+
+    async def _reload(self, ripe: list[tuple[int, int]]) -> None:
+        records = await self._host.fetch([position for position, _ in ripe])
+        for (position, attempt), record in zip(ripe, records, strict=True):
+            if record is not None and position in self.state.open:
+                self._push(position, record, attempt, first=True)
+        self.pump()

@@ -1,0 +1,33 @@
+"""`headrace limits`: every named bound, from the code that enforces it."""
+
+from __future__ import annotations
+
+import typer
+
+from headrace.cli import options, output
+from headrace.core import limits as bounds
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def limits(form: options.Output = options.Format.table) -> None:
+    """List every limit: its value here, and with `headrace up --strict-limits`."""
+    found = [
+        {"name": bound.name, "value": bound.wide, "strict": bound.strict}
+        for bound in bounds.listed()
+    ]
+    output.items(
+        found,
+        form,
+        name="name",
+        columns=[
+            ("NAME", "name"),
+            ("HERE", lambda one: _shown(one["value"])),
+            ("STRICT", lambda one: _shown(one["strict"])),
+        ],
+    )
+
+
+def _shown(value: int | bool | None) -> object:
+    return "unlimited" if value is None else value

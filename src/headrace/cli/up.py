@@ -1,0 +1,145 @@
+"""`headrace up`: from options to settings, from the ready server to what a person needs next.
+
+The process itself is `headrace.serve`. Must never print a secret but a new one, once.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.cli import failure, servers, tables
+
+if TYPE_CHECKING:
+    from headrace import serve, settings
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+class Sandbox(str, enum.Enum):
+    auto = "auto"
+    bubblewrap = "bubblewrap"
+    none = "none"
+
+
+@app.command()
+def up(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 7280,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Written when the server answers, removed at its end.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data directory.  [default: $HEADRACE_DATA, else ~/.local/share/headrace]"),
+    ] = None,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="Keep everything in memory, gone at the end.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; only 1 for now.")] = 1,
+    account_id: Annotated[str | None, typer.Option(help="The account to play.")] = None,
+    region: Annotated[str, typer.Option(help="The region to play.")] = "cn-hangzhou",
+    sandbox: Annotated[
+        Sandbox, typer.Option(help="How functions are walled off; none is for development.")
+    ] = Sandbox.auto,
+    strict_limits: Annotated[
+        bool, typer.Option("--strict-limits", help="The cloud's limits instead of ours.")
+    ] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS.")
+    ] = False,
+    private_targets: Annotated[
+        bool | None,
+        typer.Option(help="HTTP targets may reach private networks.  [default: on loopback only]"),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Show what it does, on real events.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="With --demo: stop afterwards.")] = False,
+) -> None:  # fmt: skip
+    """Start the server; it runs until it is told to stop (Ctrl-C, SIGTERM).
+
+    The first start makes an access key, keeps it in DATA/credentials.json for your eyes only and
+    shows it once; HEADRACE_ACCESS_KEY_ID and HEADRACE_ACCESS_KEY_SECRET take its place.
+    """
+    if workers > 1:
+        raise failure.usage(
+            "--workers above 1 is not built yet: all shards run in one process until the work on"
+            " the hot path brings the others.",
+            "headrace up --workers 1",
+        )
+    if data is not None and ephemeral:
+        raise failure.usage("--data and --ephemeral exclude each other.")
+    if once and not demo:
+        raise failure.usage("--once belongs to --demo.")
+
+    from headrace import settings
+
+    directory = data or servers.data_directory(os.environ)
+    config = settings.Settings(
+        host=host, port=port, data=None if ephemeral else directory.absolute(), account=account_id,
+        region=region, ready_file=ready_file, sandbox=sandbox.value,
+        strict_limits=strict_limits, insecure=insecure, private_targets=private_targets,
+    )  # fmt: skip
+    alongside = _demo(once=once) if demo else None
+    raise typer.Exit(_run(config, alongside))
+
+
+def _demo(*, once: bool) -> Callable[[serve.Ready], Any]:
+    from headrace import demo
+
+    return demo.alongside(once=once)
+
+
+def _run(
+    config: settings.Settings, alongside: Callable[[serve.Ready], Any] | None
+) -> int:  # fmt: skip
+    """Serve until the end. Raises: Failure when the server cannot start."""
+    from headrace import app as apps
+    from headrace import serve
+    from headrace.core import errors
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    notes: list[Path] = []
+
+    def announce(ready: serve.Ready) -> None:
+        notes.append(servers.remember(ready.url, ready.keys_file, os.environ))
+        _show(ready)
+
+    try:
+        return serve.run(config, environ=os.environ, announce=announce, alongside=alongside)
+    except errors.InvalidInput as fault:
+        raise failure.usage(fault.message, fault.remedy) from fault
+    except errors.HeadraceError as fault:
+        raise failure.Failure(fault.message, remedy=fault.remedy) from fault
+    except (apps.ports.StoreError, OSError) as fault:
+        raise failure.Failure(f"The server cannot start: {fault}.") from fault
+    finally:
+        for note in notes:
+            note.unlink(missing_ok=True)
+
+
+def _show(ready: serve.Ready) -> None:
+    """Say where the server is and what to type next."""
+    print(f"Headrace {ready.facts.get('version', '')} is ready at {ready.url}\n")
+    tables.facts(
+        [
+            ("account", f"{ready.account}, region {ready.region}"),
+            ("data", ready.data or "in memory, gone at the end"),
+            ("sandbox", f"{ready.facts.get('sandbox')}: {ready.facts.get('sandbox_description')}"),
+            ("access key", ready.access_key_id),
+            ("secret", f"{ready.secret}   (shown this once)" if ready.secret else None),
+            ("credentials", ready.keys_file or "from the environment"),
+        ]
+    )
+    print("\nIn another terminal:")
+    print("""  headrace event put --source my.app --type hello --data '{"n": 1}'""")
+    print('  eval "$(headrace env)"        # for the official SDKs, Terraform, Serverless Devs')
+    print(f"  curl {ready.url}/healthz")
+    sys.stdout.flush()

@@ -1,0 +1,89 @@
+"""The books as Prometheus families: both conservation laws, the store, the functions.
+
+Reads when asked, counts nothing of its own. Label sets are bounded by the resources that exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import core as prometheus
+
+from headrace.bus import engine as engines
+from headrace.functions import service
+
+#: Subscriptions and rules shown one by one; past it only the sums are.
+SERIES_MAX = 2_000
+
+_CLOSED = ("delivered", "dead", "dropped", "moved_out")
+
+
+class Books:
+    """A collector for a prometheus registry."""
+
+    def __init__(self, engine: engines.Engine, functions: service.Functions) -> None:
+        self._engine = engine
+        self._functions = functions
+
+    def collect(self) -> Iterator[prometheus.Metric]:
+        books = self._engine.books()
+        yield from _law_one(books.subscriptions[:SERIES_MAX])
+        yield from _law_two(books.rules[:SERIES_MAX])
+        balanced = prometheus.GaugeMetricFamily(
+            "headrace_books_balanced", "1 while both conservation laws hold."
+        )
+        balanced.add_metric((), 1.0 if books.balanced else 0.0)
+        yield balanced
+        yield from self._running()
+
+    def _running(self) -> Iterator[prometheus.Metric]:
+        stats = self._functions.stats()
+        for name, value, text in (
+            ("instances", stats.instances, "Function instances alive."),
+            ("starting", stats.starting, "Function instances being started."),
+            ("queued", stats.queued, "Invocations waiting for an instance."),
+            ("waiting_events", self._engine.committer.waiting, "Events waiting for the disk."),
+            ("open_deliveries", self._engine.ledger.pending(), "Deliveries not closed yet."),
+        ):
+            gauge = prometheus.GaugeMetricFamily(f"headrace_{name}", text)
+            gauge.add_metric((), value)
+            yield gauge
+        for name, value, text in (
+            ("invocations", stats.invocations, "Invocations that ran."),
+            ("invocation_errors", stats.errors, "Invocations that failed in the function."),
+            ("cold_starts", stats.cold_starts, "Instances started for a waiting invocation."),
+            ("frames_refused_full", self._engine.committer.refused_full, "Frames without room."),
+        ):
+            counter = prometheus.CounterMetricFamily(f"headrace_{name}", text)
+            counter.add_metric((), value)
+            yield counter
+
+
+def _law_one(rows: list[engines.conservation.SubscriptionBooks]) -> Iterator[prometheus.Metric]:
+    opened = prometheus.CounterMetricFamily(
+        "headrace_deliveries_enqueued", "Deliveries that began.", labels=("subscription",)
+    )
+    closed = prometheus.CounterMetricFamily(
+        "headrace_deliveries_closed", "Deliveries that ended.", labels=("subscription", "how")
+    )
+    pending = prometheus.GaugeMetricFamily(
+        "headrace_deliveries_open", "Deliveries under way or waiting.", labels=("subscription",)
+    )
+    for row in rows:
+        name = row.name or str(row.subscription)
+        opened.add_metric((name,), row.enqueued + row.carried_in)
+        pending.add_metric((name,), row.open)
+        for how in _CLOSED:
+            closed.add_metric((name, how), getattr(row, how))
+    yield from (opened, closed, pending)
+
+
+def _law_two(rows: list[engines.conservation.RuleBooks]) -> Iterator[prometheus.Metric]:
+    family = prometheus.CounterMetricFamily(
+        "headrace_rule_events", "Events a rule was asked about.", labels=("rule", "verdict")
+    )
+    for row in rows:
+        name = row.name or str(row.rule)
+        family.add_metric((name, "matched"), row.matched)
+        family.add_metric((name, "filtered"), row.filtered)
+    yield family

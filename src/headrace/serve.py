@@ -1,0 +1,241 @@
+"""The running process: socket, keys, signals, ready file. Everything behind them is `app`.
+
+Order at start: bind, lock and open the data directory, recover, announce, listen. At the end: stop
+listening, let running requests and attempts finish, write what waits, release the directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httptools
+import msgspec
+import uvicorn
+import uvloop
+
+from headrace import app as apps
+from headrace import settings
+from headrace.access import keys
+from headrace.core import errors
+
+log = logging.getLogger(__name__)
+
+#: Connections waiting for `accept`, and how long an idle one is kept.
+BACKLOG = 2048
+KEEP_ALIVE_S = 75
+#: Time given to requests that run when the server is told to stop.
+DRAIN_S = 15
+#: The writer thread waits at most this long for the interpreter; the default 5 ms is a commit.
+SWITCH_INTERVAL_S = 0.0005
+#: Exit code of a server whose store failed under it.
+EXIT_BROKEN = 70
+
+assert httptools is not None, "uvicorn's fast parser must be there"
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What a started server says of itself; the ready file holds it without the secret."""
+
+    url: str
+    host: str
+    port: int
+    pid: int
+    account: str
+    region: str
+    access_key_id: str
+    #: File with the pair; None when it came from the environment.
+    keys_file: str | None
+    data: str | None
+    #: The keys are new: show `secret` once.
+    created: bool
+    facts: dict[str, Any]
+    secret: str | None = None
+
+
+def run(
+    config: settings.Settings,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    announce: Callable[[Ready], None],
+    alongside: Callable[[Ready], Any] | None = None,
+) -> int:
+    """Serve until a signal; return the exit code.
+
+    announce: called once the server answers.  alongside: a coroutine function run beside it; the
+    server stops when it returns, with its result as exit code (demo, tests).
+    Raises: errors.HeadraceError, store.ports.StoreError, OSError when it cannot start.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Process(config, environ, announce, alongside).run())
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: it would re-raise the signal before we have closed."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+class _Process:
+    """One run of `headrace up`."""
+
+    def __init__(
+        self,
+        config: settings.Settings,
+        environ: Mapping[str, str],
+        announce: Callable[[Ready], None],
+        alongside: Callable[[Ready], Any] | None,
+    ) -> None:
+        self._config = config
+        self._environ = environ
+        self._announce = announce
+        self._alongside = alongside
+        self._exit = 0
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(bind(self._config))
+            home = self._config.data or Path(
+                stack.enter_context(TemporaryDirectory(prefix="headrace-keys-"))
+            )
+            application = apps.App(self._config, broken=self._broken)
+            try:
+                application.hold()
+                home.mkdir(parents=True, exist_ok=True, mode=0o700)
+                obtained = keys.obtain(home, self._environ, account=self._config.account)
+                served = await application.open(obtained.key, first_start=obtained.created)
+                ready = self._ready(application, obtained, listener)
+                await self._serve(served, listener, ready)
+            finally:
+                self._forget_ready()
+                await application.close()
+        return self._exit
+
+    async def _serve(self, served: Any, listener: socket.socket, ready: Ready) -> None:
+        server = _Server(
+            uvicorn.Config(
+                served, loop="none", http="httptools", lifespan="off", access_log=False,
+                log_config=None, server_header=False, date_header=True, backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=DRAIN_S,
+                proxy_headers=False,
+            )
+        )  # fmt: skip
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        serving = loop.create_task(server.serve(sockets=[listener]))
+        stopping = loop.create_task(self._stop.wait())
+        await server.listens.wait()
+        self._write_ready(ready)
+        self._announce(ready)
+        beside = self._start_beside(ready)
+        await asyncio.wait(
+            [task for task in (serving, stopping, beside) if task is not None],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        server.should_exit = True
+        stopping.cancel()
+        if beside is not None:
+            if beside.done():
+                self._exit = beside.result()
+            else:
+                beside.cancel()
+        await serving
+
+    def _start_beside(self, ready: Ready) -> asyncio.Task[int] | None:
+        if self._alongside is None:
+            return None
+        return asyncio.get_running_loop().create_task(self._alongside(ready))
+
+    def _broken(self, fault: BaseException) -> None:
+        """The store takes no more writes: nothing may be acknowledged, so the process ends."""
+        log.critical("the store failed, stopping: %s", fault)
+        self._exit = EXIT_BROKEN
+        self._stop.set()
+
+    # -- ready file -------------------------------------------------------------------------------
+
+    def _ready(
+        self, application: apps.App, obtained: keys.Obtained, listener: socket.socket
+    ) -> Ready:
+        host, port = listener.getsockname()[:2]
+        application.listening(port)
+        shown = f"[{host}]" if ":" in host else host
+        return Ready(
+            url=f"http://{shown}:{port}", host=host, port=port, pid=os.getpid(),
+            account=obtained.key.account, region=self._config.region,
+            access_key_id=obtained.key.access_key_id,
+            keys_file=None if obtained.path is None else str(obtained.path),
+            data=None if self._config.data is None else str(self._config.data),
+            created=obtained.created, facts=application.facts(),
+            secret=obtained.key.secret if obtained.created else None,
+        )  # fmt: skip
+
+    def _ready_files(self) -> list[Path]:
+        """The file that was asked for, and one in the data directory for the command line."""
+        config = self._config
+        named = [config.ready_file] if config.ready_file is not None else []
+        return named if config.data is None else [*named, config.data / "ready.json"]
+
+    def _write_ready(self, ready: Ready) -> None:
+        text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(ready, secret=None)))
+        for path in self._ready_files():
+            part = path.with_name(path.name + ".part")
+            part.write_bytes(text)
+            part.replace(path)  # whoever waits for it reads it whole
+
+    def _forget_ready(self) -> None:
+        for path in self._ready_files():
+            path.unlink(missing_ok=True)
+
+
+def bind(config: settings.Settings) -> socket.socket:
+    """Return a socket that listens on the address, or say clearly why there is none.
+
+    Raises: errors.Unavailable (the port is taken, the address is not ours), errors.InvalidInput
+    (beyond loopback without --insecure).
+    """
+    if not apps.is_loopback(config.host) and not config.insecure:
+        raise errors.InvalidInput(
+            f"{config.host} can be reached from other machines, and nothing would be encrypted",
+            field="host",
+            remedy="Put a TLS proxy in front and pass --insecure, or listen on 127.0.0.1.",
+        )
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+        listener.listen(BACKLOG)
+    except OSError as fault:
+        listener.close()
+        taken = fault.errno == errno.EADDRINUSE
+        why = "is taken by another process" if taken else f"cannot be used: {fault.strerror}"
+        raise errors.Unavailable(
+            f"port {config.port} on {config.host} {why}",
+            remedy="Choose another with --port, or --port 0 for any free one.",
+        ) from fault
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,199 @@
+"""The background of one shard: small checkpoints while there is work, the next file, sealing what
+was rolled.
+
+One thread, asleep when nothing is to do. Must never hold up the writer longer than one checkpoint
+step, and must never acknowledge or write frames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+
+import apsw
+
+from headrace.store.settings import JournalSettings
+from headrace.store.sqlite import disk as disks
+from headrace.store.sqlite import lane as lanes
+from headrace.store.sqlite import segment as segments
+from headrace.store.sqlite import writer as writers
+
+#: How long to wait before sealing again when a reader stood in the way or there was no room.
+_RETRY_S = 0.25
+
+
+class Janitor:
+    """Owner of the background thread of one journal."""
+
+    def __init__(
+        self,
+        disk: disks.Disk,
+        writer: writers.Writer,
+        readers: tuple[lanes.Lane, ...],
+        settings: JournalSettings,
+    ) -> None:
+        self._disk = disk
+        self._writer = writer
+        self._lanes = readers
+        self._pause_s = settings.checkpoint_ms / 1000
+        self._step_bytes = settings.checkpoint_bytes
+        self._thread = threading.Thread(target=self._run, name="headrace-janitor", daemon=True)
+        self._stopping = threading.Event()
+        self._work = threading.Event()
+        self._idle = threading.Condition()
+        self._is_idle = False
+        self._rolled: deque[tuple[disks.Connection, segments.Segment]] = deque()
+        self._indexed: set[int] = set()
+        self._head: tuple[segments.Segment, disks.Connection] | None = None
+        self._prepared_for: segments.Segment | None = None
+        self._seen_commits = 0
+        self._dirty = True
+        #: What stopped the thread, if something did.
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        for segment in self._writer.segments[:-1]:
+            if not segment.sealed:
+                connection = segments.open_to_write(self._disk, segment.path)
+                self._rolled.append((connection, segment))
+        self._writer.on_rolled = self._take_rolled
+        self._thread.start()
+        self.wake()
+
+    def wake(self) -> None:
+        """Say that something was written."""
+        with self._idle:
+            self._is_idle = False
+            self._work.set()
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Return True once nothing is left to do."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._is_idle or self.failure is not None, timeout_s)
+
+    def stop(self) -> None:
+        """End the thread; its connections stay until `close`."""
+        self._stopping.set()
+        self._work.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def close(self) -> None:
+        """Close the connections, after the readers': who closes last empties the log, and may write."""
+        if self._head is not None:
+            self._head[1].close()
+        for connection, _ in self._rolled:
+            connection.close()
+
+    def _take_rolled(self, connection: disks.Connection, segment: segments.Segment) -> None:
+        self._rolled.append((connection, segment))
+        self.wake()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._work.wait()
+                self._work.clear()
+                self._until_idle()
+        except BaseException as error:
+            self.failure = error
+            self._writer.broken = f"the background of the journal failed: {error}"
+            with self._idle:
+                self._idle.notify_all()
+            raise
+
+    def _until_idle(self) -> None:
+        while not self._stopping.is_set():
+            self._prepare_next()
+            written = self._checkpoint_step()
+            waiting = self._seal_one()
+            if self._writer.broken is not None or self._writer.fenced is not None:
+                break
+            if not written and not waiting and not self._work.is_set():
+                break
+            self._stopping.wait(_RETRY_S if waiting and not written else self._pause_s)
+            self._work.clear()
+        with self._idle:
+            self._is_idle = not self._work.is_set()
+            self._idle.notify_all()
+
+    def _prepare_next(self) -> None:
+        head = self._writer.head
+        if self._prepared_for is head:
+            return
+        self._prepared_for = head
+        with contextlib.suppress(apsw.Error, OSError):
+            # Only a head start: the roll makes the file itself when it is missing, and judges why
+            # it cannot.
+            self._writer.prepare_next()
+
+    # ------------------------------------------------------------ checkpoint
+
+    def _checkpoint_step(self) -> bool:
+        """Move a part of the log into the head file. True while there is more to come."""
+        commits = self._writer.commits
+        resting = commits == self._seen_commits
+        self._seen_commits = commits
+        connection = self._head_connection()
+        self._dirty = self._dirty or not resting
+        if not self._dirty or (not resting and self._writer.wal_bytes < self._step_bytes):
+            return self._dirty
+        try:
+            with self._writer.checkpointing:
+                pages, done = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:
+            return True
+        except apsw.Error as error:
+            self._writer.note_background_failure(error, connection)
+            return True
+        self._dirty = done < pages or self._writer.commits != commits
+        return self._dirty
+
+    def _head_connection(self) -> disks.Connection:
+        head = self._writer.head
+        if self._head is None or self._head[0] is not head:
+            if self._head is not None:
+                self._head[1].close()
+            self._head = (head, segments.open_to_write(self._disk, head.path))
+            self._dirty = True
+        return self._head[1]
+
+    # ------------------------------------------------------------ seal
+
+    def _seal_one(self) -> bool:
+        """Seal the oldest rolled file. True while one is waiting."""
+        if not self._rolled:
+            return False
+        connection, segment = self._rolled[0]
+        try:
+            if segment.first not in self._indexed:
+                segments.index(connection)
+                self._indexed.add(segment.first)
+            sealed = self._leave_log(connection, segment)
+        except apsw.BusyError:
+            return True
+        except apsw.Error as error:
+            self._writer.note_background_failure(error, connection)
+            return True
+        if sealed:
+            self._rolled.popleft()
+            self._indexed.discard(segment.first)
+            connection.close()
+        return bool(self._rolled)
+
+    def _leave_log(self, connection: disks.Connection, segment: segments.Segment) -> bool:
+        """Turn the file into one that never changes, while no lane has it open."""
+        fetching, searching = self._lanes
+        with fetching.lock, searching.lock:
+            for lane in self._lanes:
+                lane.forget(segment.path)
+            # Another process or a running replay may still read it; then we come back.
+            connection.set_busy_timeout(0)
+            try:
+                sealed = segments.seal(self._disk, connection, self._writer.folder)
+            finally:
+                connection.set_busy_timeout(disks.BUSY_MS)
+            if sealed:
+                segments.mark_sealed(connection, segment)
+            return sealed

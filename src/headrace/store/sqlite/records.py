@@ -1,0 +1,226 @@
+"""Function logs and invocation records: lines in files by hour, written every 200 ms, bounded, not
+fsynced.
+
+A line is worth less than a delivery: when there is no room, or too much at once, the oldest are
+dropped and counted. Must never slow down who writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from headrace.store import ports
+from headrace.store.settings import MIB
+from headrace.store.sqlite import directory as directories
+from headrace.store.sqlite import disk as disks
+
+T = TypeVar("T")
+
+FLUSH_S = 0.2
+BUFFER_BYTES_MAX = 16 * MIB
+BYTES_MAX = 1024 * MIB
+#: A file takes at most this part of the whole, so that dropping the oldest file frees a little, not
+#: all.
+_FILE_PART = 8
+_SUFFIX = ".db"
+_HOUR = "%Y-%m-%dT%H"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS line (
+    at_ms INTEGER NOT NULL, stream TEXT NOT NULL, request_id TEXT NOT NULL, kind TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS line_stream ON line (stream, at_ms);
+"""
+
+
+class SqliteRecords:
+    """Satisfies `ports.Records`. Use from one event loop."""
+
+    def __init__(
+        self,
+        directory: directories.Directory,
+        *,
+        bytes_max: int = BYTES_MAX,
+        buffer_bytes_max: int = BUFFER_BYTES_MAX,
+    ) -> None:
+        self._folder = directory.records
+        self._disk = directory.disk
+        self._bytes_max = bytes_max
+        self._buffer_bytes_max = buffer_bytes_max
+        self._buffer: deque[ports.LogLine] = deque()
+        self._buffer_bytes = 0
+        self._dropped = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-records")
+        self._open_file: tuple[Path, disks.Connection] | None = None
+        #: The last failure to write, for the health page; the lines it cost are in `dropped`.
+        self.failure: str | None = None
+
+    async def open(self) -> None:
+        await self._run(lambda: self._folder.mkdir(mode=0o700, parents=True, exist_ok=True))
+
+    def write(self, line: ports.LogLine) -> None:
+        self._buffer.append(line)
+        self._buffer_bytes += ports.line_bytes(line)
+        while self._buffer_bytes > self._buffer_bytes_max:
+            self._buffer_bytes -= ports.line_bytes(self._buffer.popleft())
+            self._dropped += 1
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._begin_flush)
+
+    async def read(
+        self,
+        stream: str,
+        *,
+        start_ms: int = 0,
+        stop_ms: int = 1 << 62,
+        request_id: str | None = None,
+        kind: str | None = None,
+        limit: int = 1000,
+    ) -> list[ports.LogLine]:
+        await self._flush()
+        where = "stream = :stream AND at_ms >= :start AND at_ms < :stop"
+        bindings: dict[str, str | int] = {"stream": stream, "start": start_ms, "stop": stop_ms}
+        if request_id is not None:
+            where += " AND request_id = :request"
+            bindings["request"] = request_id
+        if kind is not None:
+            where += " AND kind = :kind"
+            bindings["kind"] = kind
+        return await self._run(lambda: self._read(where, bindings, limit))
+
+    def dropped(self) -> int:
+        return self._dropped
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._flush()
+        await self._run(self._close_file)
+        self._thread.shutdown(wait=False)
+
+    # ------------------------------------------------------------ in the loop
+
+    async def _run(self, job: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+    def _begin_flush(self) -> None:
+        self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines = list(self._buffer)
+        self._buffer.clear()
+        self._buffer_bytes = 0
+        # The thread works in order: who reads afterwards sees these lines even when another flush
+        # runs.
+        self._dropped += await self._run(lambda: self._write(lines))
+
+    # ------------------------------------------------------------ in the records' thread
+
+    def _write(self, lines: list[ports.LogLine]) -> int:
+        """Write lines to the files of their hours and return how many were lost on the way."""
+        lost = 0
+        by_hour: dict[str, list[ports.LogLine]] = {}
+        for line in lines:
+            by_hour.setdefault(_hour_of(line.at_ms), []).append(line)
+        for hour, chosen in by_hour.items():
+            try:
+                self._write_hour(hour, chosen)
+            except (apsw.Error, OSError) as error:
+                self.failure = str(error)
+                lost += len(chosen)
+                self._close_file()
+        return lost + self._drop_oldest()
+
+    def _write_hour(self, hour: str, lines: list[ports.LogLine]) -> None:
+        connection = self._connection(self._file_of(hour))
+        rows = [(one.at_ms, one.stream, one.request_id, one.kind, one.body) for one in lines]
+        # A failed write closes the file (see `_write`), which rolls back.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO line VALUES (?, ?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+
+    def _file_of(self, hour: str) -> Path:
+        """Return the hour's newest file that still has room."""
+        number = 0
+        while True:
+            path = self._folder / f"{hour}{f'-{number:04d}' if number else ''}{_SUFFIX}"
+            if disks.size_of(path) < self._bytes_max // _FILE_PART:
+                return path
+            number += 1
+
+    def _connection(self, path: Path) -> disks.Connection:
+        if self._open_file is not None and self._open_file[0] == path:
+            return self._open_file[1]
+        self._close_file()
+        connection = self._disk.create(path)
+        self._open_file = (path, connection)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(_SCHEMA)
+        return connection
+
+    def _read(self, where: str, bindings: dict[str, str | int], limit: int) -> list[ports.LogLine]:
+        found: list[ports.LogLine] = []
+        for path in reversed(self._files()):
+            if not _may_hold(path, int(bindings["start"]), int(bindings["stop"])):
+                continue
+            rows = self._connection(path).execute(
+                "SELECT at_ms, stream, request_id, kind, body FROM line"
+                f" WHERE {where} ORDER BY at_ms DESC, rowid DESC LIMIT {limit:d}",
+                bindings,
+            )
+            found += [ports.LogLine(*row) for row in rows]
+            if len(found) >= limit:
+                break
+        found.reverse()
+        found.sort(key=lambda line: line.at_ms)
+        return found[max(0, len(found) - limit) :]
+
+    def _drop_oldest(self) -> int:
+        """Remove the oldest files until the rest fits and return how many lines went with them."""
+        lost = 0
+        paths = self._files()
+        sizes = [disks.size_of(path) for path in paths]
+        for path, size in list(zip(paths, sizes, strict=True))[:-1]:
+            if sum(sizes) <= self._bytes_max:
+                break
+            row = self._connection(path).execute("SELECT count(*) FROM line").fetchone()
+            lost += row[0] if row is not None else 0
+            self._close_file()
+            for suffix in ("", *disks.SIDE_FILES):
+                self._disk.unlink(Path(f"{path}{suffix}"))
+            sizes.remove(size)
+        return lost
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stem)
+
+    def _close_file(self) -> None:
+        if self._open_file is not None:
+            self._open_file[1].close()
+            self._open_file = None
+
+
+def _hour_of(at_ms: int) -> str:
+    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime(_HOUR)
+
+
+def _may_hold(path: Path, start_ms: int, stop_ms: int) -> bool:
+    hour = path.stem[: len("2026-11-23T17")]
+    begin = datetime.datetime.strptime(hour, _HOUR).replace(tzinfo=datetime.UTC)
+    begin_ms = int(begin.timestamp() * 1000)
+    return begin_ms < stop_ms and begin_ms + 3_600_000 > start_ms

@@ -1,0 +1,513 @@
+"""The writing side of one shard: opening and fencing, one frame = one transaction, rolling to the
+next file.
+
+Everything here runs in the one writer thread; other threads only read the segment figures. Must
+never acknowledge before COMMIT has returned, and never write again after a sync has failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from headrace.store import frames, ports
+from headrace.store.settings import MIB, JournalSettings
+from headrace.store.sqlite import disk as disks
+from headrace.store.sqlite import segment as segments
+
+_SPACE_CHECK_BYTES = MIB
+_SPACE_CHECK_FRAMES = 64
+#: How long emptying the log waits for readers before it lets it grow.
+_RESTART_WAIT_MS = 50
+
+_INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_SETTLE = "INSERT INTO settle VALUES (?, ?, ?)"
+_INSERT_FRAME = "INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+Snapshot = tuple[ports.Position, bytes]
+
+
+class Writer:
+    """Owner of the head file."""
+
+    def __init__(
+        self, disk: disks.Disk, folder: Path, shard: int, settings: JournalSettings
+    ) -> None:
+        self._disk = disk
+        self.folder = folder
+        self._shard = shard
+        self._settings = settings
+        self._connection: disks.Connection | None = None
+        self._epoch = 0
+        self._msets: dict[tuple[int, ...], int] = {}
+        self._wal_bytes_next = settings.wal_bytes_max
+        self._unchecked_bytes = 0
+        self._unchecked_frames = 0
+        self._low_disk_bytes = 0
+        self._room_is_low = False
+        #: Oldest first, the head last. Replaced as a whole, so that readers see one state of it.
+        self.segments: tuple[segments.Segment, ...] = ()
+        #: Set once, by any thread: why nothing may be written any more.
+        self.broken: str | None = None
+        self.fenced: str | None = None
+        #: Held around every checkpoint of the head, the writer's own and the background one.
+        self.checkpointing = threading.Lock()
+        #: Bytes of the write-ahead log since it was last begun anew.
+        self.wal_bytes = 0
+        self.commits = 0
+        #: Held while the next file is made.
+        self._making = threading.Lock()
+        #: Told (connection, segment) of a file that takes no more frames.
+        self.on_rolled: Callable[[disks.Connection, segments.Segment], None] = _ignore
+
+    @property
+    def head(self) -> segments.Segment:
+        return self.segments[-1]
+
+    @property
+    def reserve_path(self) -> Path:
+        return self.folder / "reserve"
+
+    @property
+    def next_path(self) -> Path:
+        return self.folder / f"next-{self._epoch}{segments.UNFINISHED}"
+
+    # ------------------------------------------------------------ open, close
+
+    def open(self) -> ports.Opened:
+        """Recover the chain of files, take the next epoch and return what the log knows."""
+        try:
+            return self._open()
+        except (apsw.Error, OSError) as error:
+            raise disks.translated(error, self._connection) from error
+
+    def _open(self) -> ports.Opened:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not segments.listed(self.folder):
+            self._make_first()
+        connection = self._take_head()
+        self._connection = connection
+        self._low_disk_bytes = (
+            self._settings.low_disk_bytes
+            if self._settings.low_disk_bytes is not None
+            else self._disk.low_disk_bytes(self.folder)
+        )
+        self._watch_wal(connection)
+        self._msets = {
+            tuple(msgspec.json.decode(subs, type=list[int])): number
+            for number, subs in connection.execute("SELECT id, subs FROM mset")
+        }
+        at, state = self._newest_snapshot(connection)
+        marks = dict(connection.execute("SELECT name, value FROM mark"))
+        self._check_room()
+        return ports.Opened(
+            self._epoch, ports.Position(self.head.last), ports.Position(at), state, marks
+        )
+
+    def close(self) -> None:
+        """Close the head; SQLite empties the log of the last connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _make_first(self) -> None:
+        first = self._shard << ports.SEQUENCE_BITS
+        unfinished = self.folder / f"first{segments.UNFINISHED}"
+        segments.make(self._disk, unfinished, self._shard, first=first)
+        self._disk.rename(unfinished, segments.path_of(self.folder, first))
+        self._disk.sync_directory(self.folder)
+        self._disk.sync_directory(self.folder.parent)
+
+    def _take_head(self) -> disks.Connection:
+        """Follow the chain from the oldest file, take the next epoch, remove what is not in it."""
+        path = segments.listed(self.folder)[0]
+        kept: list[segments.Segment] = []
+        while path.exists():
+            connection = segments.open_to_write(self._disk, path)
+            try:
+                following = self._join(connection, path, kept)
+            except BaseException:
+                connection.close()
+                raise
+            if following is None:
+                self.segments = tuple(kept)
+                self._remove_unchained()
+                return connection
+            connection.close()
+            path = segments.path_of(self.folder, following)
+        raise ports.Corrupt(f"{path} is missing")
+
+    def _join(
+        self, connection: disks.Connection, path: Path, kept: list[segments.Segment]
+    ) -> int | None:
+        """Add a file to the chain and return where the next one begins.
+
+        None: the head, now with our epoch.
+        """
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            meta = segments.read_meta(connection)
+            if meta.shard != self._shard or meta.first is None:
+                raise ports.Corrupt(f"{path}: no segment of shard {self._shard}")
+            if kept and kept[-1].last + 1 != meta.first:
+                raise ports.Corrupt(f"{path}: begins at {meta.first}, not after {kept[-1].last}")
+            segment = segments.load(connection, path, meta)
+            if meta.next is None:
+                connection.execute("UPDATE meta SET epoch = epoch + 1")
+                self._epoch = meta.epoch + 1
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        kept.append(segment)
+        return meta.next
+
+    def _remove_unchained(self) -> None:
+        chained = {segment.path for segment in self.segments}
+        unfinished = self.folder.glob(f"*{segments.UNFINISHED}*")
+        for path in (*segments.listed(self.folder), *unfinished):
+            if path not in chained:
+                segments.remove(self._disk, path)
+
+    def _newest_snapshot(self, connection: disks.Connection) -> tuple[int, bytes | None]:
+        for at, ledger in connection.execute(
+            "SELECT at, ledger FROM state WHERE ledger IS NOT NULL ORDER BY at DESC LIMIT 1"
+        ):
+            return at, ledger
+        first = self.segments[0].first
+        return max(first - 1, self._shard << ports.SEQUENCE_BITS), None
+
+    # ------------------------------------------------------------ append
+
+    def roll_is_due(self, at_ms: int) -> bool:
+        """Return whether the frame of `at_ms` goes into a new file."""
+        head = self.head
+        return head.frames > 0 and self._settings.segment_is_full(
+            events=head.events, bytes_used=head.bytes_used, age_ms=at_ms - head.start_ms
+        )
+
+    def append(self, frame: ports.Frame, snapshot: Snapshot | None) -> ports.Position:
+        """Write one frame; durable on return."""
+        size = frames.checked_bytes(frame)
+        connection = self._usable()
+        if frame.events:
+            self._refuse_when_low(size)
+        if self.roll_is_due(frame.at_ms):
+            connection = self._roll_or_go_on(connection, snapshot)
+        try:
+            last = self._transact(connection, frame, size)
+        except ports.Full:
+            if frame.events or not self._give_up_reserve():
+                raise
+            last = self._transact(connection, frame, size)
+        self._empty_wal_if_large(connection)
+        return last
+
+    def save(self, at: int, state: bytes) -> None:
+        """Keep a snapshot: the one the file begins with stays, of the others only the newest."""
+        assert at <= self.head.last, f"snapshot at {at} lies past the end {self.head.last}"
+        connection = self._usable()
+        with self._transaction(connection):
+            connection.execute("DELETE FROM state WHERE at > (SELECT min(at) FROM state)")
+            connection.execute(
+                "INSERT INTO state VALUES (?, ?) ON CONFLICT (at) DO UPDATE SET ledger = ?2",
+                (at, state),
+            )
+        self.commits += 1
+
+    def _transact(
+        self, connection: disks.Connection, frame: ports.Frame, size: int
+    ) -> ports.Position:
+        header = self.head.last + 1
+        last = header + len(frame.events)
+        learned: dict[tuple[int, ...], int] = {}
+        with self._transaction(connection):
+            if frame.events:
+                self._insert_events(connection, frame, header, learned)
+            packed, turns = frames.pack_settlements(frame.settlements)
+            if packed:
+                rows = [(position, header, facts) for position, facts in packed]
+                connection.executemany(_INSERT_SETTLE, rows)
+            marks = frames.pack_marks(dict(frame.marks))
+            if marks is not None:
+                self._write_marks(connection, frame)
+            connection.execute(_INSERT_FRAME, _frame_row(header, frame, size, marks, turns))
+        self._msets.update(learned)
+        self._count(frame, size, last)
+        return ports.Position(last)
+
+    def _insert_events(
+        self,
+        connection: disks.Connection,
+        frame: ports.Frame,
+        header: int,
+        learned: dict[tuple[int, ...], int],
+    ) -> None:
+        rows: list[tuple[int | bytes | None, ...]] = []
+        known = self._msets
+        position = header
+        for r in frame.events:
+            position += 1
+            mset = known.get(r.matches) or learned.get(r.matches)
+            if mset is None:
+                mset = learned[r.matches] = len(known) + len(learned) + 1
+                subs = msgspec.json.encode(r.matches).decode()
+                connection.execute("INSERT INTO mset VALUES (?, ?)", (mset, subs))
+            rows.append(
+                (
+                    position,
+                    mset,
+                    r.bus,
+                    r.kind,
+                    r.received_ms,
+                    r.key,
+                    r.generation,
+                    r.origin,
+                    r.body,
+                )
+            )
+        connection.executemany(_INSERT_EVENT, rows)
+
+    def _write_marks(self, connection: disks.Connection, frame: ports.Frame) -> None:
+        for name, value in frame.marks.items():
+            if value is None:
+                connection.execute("DELETE FROM mark WHERE name = ?", (name,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value))
+
+    def _count(self, frame: ports.Frame, size: int, last: int) -> None:
+        head = self.head
+        if head.frames == 0:
+            head.start_ms = frame.at_ms
+        if frame.events:
+            times = [record.received_ms for record in frame.events]
+            head.oldest_ms = min(times) if not head.events else min(head.oldest_ms, *times)
+            head.newest_ms = max(times) if not head.events else max(head.newest_ms, *times)
+        head.frames += 1
+        head.events += len(frame.events)
+        head.bytes_used += size
+        head.last = last
+        self.commits += 1
+
+    # ------------------------------------------------------------ transactions
+
+    def _usable(self) -> disks.Connection:
+        assert self._connection is not None, "the journal is not open"
+        if self.fenced is not None:
+            raise ports.Fenced(self.fenced)
+        if self.broken is not None:
+            raise ports.Broken(self.broken)
+        return self._connection
+
+    @contextlib.contextmanager
+    def _transaction(self, connection: disks.Connection) -> Generator[None]:
+        """One transaction of the owner: all or nothing, fenced, its failure told apart."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            self._check_epoch(connection)
+            yield
+            connection.execute("COMMIT")
+        except (apsw.Error, OSError) as error:
+            judged = disks.translated(error, connection)
+            if isinstance(judged, ports.Broken):
+                self.broken = str(judged)
+            self._roll_back(connection)
+            raise judged from error
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    def _check_epoch(self, connection: disks.Connection) -> None:
+        row = connection.execute("SELECT epoch, next FROM meta").fetchone()
+        if row != (self._epoch, None):
+            self.fenced = f"epoch {self._epoch} was followed by {row and row[0]}"
+            raise ports.Fenced(self.fenced)
+
+    def _roll_back(self, connection: disks.Connection) -> None:
+        if not connection.in_transaction:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            self.broken = f"rollback failed: {error}"
+
+    # ------------------------------------------------------------ rolling
+
+    def prepare_next(self) -> None:
+        """Make the next file ahead of time; in the background."""
+        with self._making:
+            if not self.next_path.exists():
+                segments.make(self._disk, self.next_path, self._shard, first=None)
+
+    def _roll_or_go_on(
+        self, connection: disks.Connection, snapshot: Snapshot | None
+    ) -> disks.Connection:
+        """Begin the next file.
+
+        When there is no room for one the old file goes on past its bound.
+        """
+        first = self.head.last + 1
+        path = segments.path_of(self.folder, first)
+        try:
+            with self._transaction(connection):
+                fresh, begun = self._begin(connection, path, first, snapshot)
+                connection.execute("UPDATE meta SET next = ?", (first,))
+        except (ports.Broken, ports.Fenced):
+            raise
+        except ports.StoreError:
+            # Rolled back for certain, so nothing refers to the new file.
+            segments.remove(self._disk, path)
+            return connection
+        rolled, self.segments = self.head, (*self.segments, begun)
+        self._connection = fresh
+        self._msets = {}
+        self._watch_wal(fresh)
+        connection.set_wal_hook(None)
+        self.on_rolled(connection, rolled)
+        return fresh
+
+    def _begin(
+        self, old: disks.Connection, path: Path, first: int, snapshot: Snapshot | None
+    ) -> tuple[disks.Connection, segments.Segment]:
+        """Put the next file in its place with what a segment begins with.
+
+        Epoch, marks, a snapshot.
+        """
+        self.prepare_next()
+        segments.remove(self._disk, path)
+        self._disk.rename(self.next_path, path)
+        self._disk.sync_directory(self.folder)
+        begun = segments.Segment(path, first, self.head.last)
+        begun.at, state = snapshot if snapshot is not None else self._newest_snapshot(old)
+        begun.has_state = state is not None
+        fresh = segments.open_to_write(self._disk, path)
+        try:
+            fresh.execute("BEGIN IMMEDIATE")
+            fresh.execute("UPDATE meta SET first = ?, epoch = ?", (first, self._epoch))
+            fresh.execute("INSERT INTO state VALUES (?, ?)", (begun.at, state))
+            marks = list(old.execute("SELECT name, value FROM mark"))
+            fresh.executemany("INSERT INTO mark VALUES (?, ?)", marks)
+            fresh.execute("COMMIT")
+        except BaseException:
+            fresh.close()
+            raise
+        return fresh, begun
+
+    def drop_before(self, before: int) -> list[segments.Segment]:
+        """Forget the sealed segments that end before `before` and are needed no more.
+
+        Return them.
+        """
+        with self._transaction(self._usable()):
+            pass  # Only the owner may; the transaction says who it is.
+        files = self.segments
+        kept = 0
+        for index, segment in enumerate(files[:-1], 1):
+            if not segment.sealed or segment.last >= before:
+                break
+            if not files[index].has_state or files[index].at >= segment.last:
+                kept = index
+        self.segments = files[kept:]
+        return list(files[:kept])
+
+    # ------------------------------------------------------------ room
+
+    def _refuse_when_low(self, size: int) -> None:
+        self._unchecked_bytes += size
+        self._unchecked_frames += 1
+        if (
+            self._room_is_low
+            or self._unchecked_bytes >= _SPACE_CHECK_BYTES
+            or self._unchecked_frames >= _SPACE_CHECK_FRAMES
+        ):
+            self._check_room()
+        if self._room_is_low:
+            raise ports.Full(f"less than {self._low_disk_bytes} bytes are free")
+
+    def _check_room(self) -> None:
+        self._unchecked_bytes = self._unchecked_frames = 0
+        free = self._disk.free_bytes(self.folder)
+        self._room_is_low = free < self._low_disk_bytes
+        reserve = self._settings.reserve_bytes
+        if reserve and free > self._low_disk_bytes + reserve and not self.reserve_path.exists():
+            try:
+                self._disk.reserve(self.reserve_path, reserve)
+            except OSError as error:
+                # Somebody else was faster; the next check tries again.
+                if not isinstance(disks.translated(error, None), ports.Full):
+                    raise
+                self._disk.unlink(self.reserve_path)
+
+    def _give_up_reserve(self) -> bool:
+        if not self.reserve_path.exists():
+            return False
+        self._disk.unlink(self.reserve_path)
+        return True
+
+    # ------------------------------------------------------------ write-ahead log
+
+    def _watch_wal(self, connection: disks.Connection) -> None:
+        self.wal_bytes = 0
+        self._wal_bytes_next = self._settings.wal_bytes_max
+
+        def note(_: disks.Connection, __: str, pages: int) -> int:
+            self.wal_bytes = pages * segments.PAGE_BYTES
+            return apsw.SQLITE_OK
+
+        connection.set_wal_hook(note)
+
+    def _empty_wal_if_large(self, connection: disks.Connection) -> None:
+        """Past the high-water mark the writer empties the log itself: that is the backpressure."""
+        if self.wal_bytes < self._wal_bytes_next:
+            return
+        self._wal_bytes_next = self._settings.wal_bytes_max
+        with self.checkpointing:
+            connection.set_busy_timeout(_RESTART_WAIT_MS)
+            try:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            except apsw.BusyError:
+                # A reader stands in the log. It goes on growing a little, then we ask again.
+                self._wal_bytes_next = self.wal_bytes + self._settings.wal_bytes_max // 8
+            except apsw.Error as error:
+                self.note_background_failure(error, connection)
+                self._wal_bytes_next = self.wal_bytes + self._settings.wal_bytes_max // 8
+            finally:
+                connection.set_busy_timeout(disks.BUSY_MS)
+
+    def note_background_failure(self, error: apsw.Error | OSError, at: disks.Connection) -> None:
+        """Take in a failed checkpoint: no room is waited out, anything else ends the writing."""
+        judged = disks.translated(error, at)
+        if isinstance(judged, ports.Broken):
+            self.broken = str(judged)
+
+
+def _frame_row(
+    header: int, frame: ports.Frame, size: int, marks: bytes | None, turns: bytes | None
+) -> tuple[int | bytes | None, ...]:
+    times = [record.received_ms for record in frame.events]
+    body_crc = frames.body_checksum(frame.events)
+    return (
+        header,
+        frame.at_ms,
+        len(frame.events),
+        sum(len(record.matches) for record in frame.events),
+        len(frame.settlements),
+        frames.closings(frame.settlements),
+        size,
+        min(times, default=None),
+        max(times, default=None),
+        marks,
+        turns,
+        body_crc,
+        frames.checksum(header + len(frame.events), frame, body_crc),
+    )
+
+
+def _ignore(_: disks.Connection, __: segments.Segment) -> None:
+    """Nobody seals."""

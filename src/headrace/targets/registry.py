@@ -1,0 +1,71 @@
+"""From a stored target to the sender that serves it.
+
+The one place that knows which module serves which type. What a target may say was checked before it
+was stored (`resources.targets`); never checks it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from headrace.core import clock as clocks
+from headrace.core import delivery
+from headrace.resources import model
+from headrace.resources import targets as readings
+from headrace.targets import function, http, queue
+
+#: Builds the sender of one target.
+Factory = Callable[["Registry", model.Target], delivery.Sender]
+
+
+class Registry:
+    """Makes senders; its methods fit the bus's wiring."""
+
+    def __init__(
+        self,
+        *,
+        client: http.HttpClient,
+        clock: clocks.Clock,
+        invoke: function.Invoke,
+    ) -> None:
+        self.client = client
+        self.clock = clock
+        self.invoke = invoke
+
+    def open(self, target: model.Target) -> delivery.Sender:
+        """Return the sender of a stored target; it does no I/O before its first message."""
+        assert target.type in FACTORIES, f"a target of type {target.type} was stored"
+        return FACTORIES[target.type](self, target)
+
+    async def close(self) -> None:
+        """Close what senders share."""
+        await self.client.close()
+
+
+def _push(registry: Registry, target: model.Target) -> delivery.Sender:
+    return http.HttpSender(readings.url_of(target) or "", registry.client, registry.clock)
+
+
+def _call(registry: Registry, target: model.Target) -> delivery.Sender:
+    return function.FunctionSender(
+        readings.function_of(target) or "",
+        readings.qualifier_of(target),
+        registry.clock,
+        asynchronous=readings.is_async(target),
+        invoke=registry.invoke,
+    )
+
+
+def _put(registry: Registry, target: model.Target) -> delivery.Sender:
+    encoded = (readings.constant(target, "IsBase64Encode") or "").lower() == "true"
+    return queue.QueueSender(readings.queue_of(target) or "", encoded=encoded)
+
+
+#: Type of target -> its factory.
+FACTORIES: Final[dict[str, Factory]] = {
+    "acs.fc.function": _call,
+    "http": _push,
+    "https": _push,
+    "acs.mns.queue": _put,
+}

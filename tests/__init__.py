@@ -1,0 +1,1 @@
+"""All suites; one directory each, run by `./dev test`."""

@@ -1,0 +1,1 @@
+"""One suite, every engine: what `store/ports.py` promises."""

@@ -1,0 +1,1 @@
+"""Faults on purpose: crashes, power loss, failing disks."""

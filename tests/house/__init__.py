@@ -1,0 +1,1 @@
+"""The repository tests itself: style, layers, documents, records, and `./dev`."""
