@@ -73,10 +73,6 @@ class Product(msgspec.Struct):
         headers = {
             "host": f"{self.host}:{self.port}",
             "content-type": "application/cloudevents-batch+json; charset=utf-8",
-            "date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
-            "x-acs-signature-nonce": secrets.token_hex(16),
-            "x-acs-signature-method": "HMAC-SHA1",
-            "x-acs-signature-version": "1.0",
             "x-eventbridge-version": "2015-06-06",
         }
         signed = signature.sign_data_plane(
@@ -85,23 +81,30 @@ class Product(msgspec.Struct):
             method="POST",
             path="/openapi/putEvents",
             headers=headers,
+            date=time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+            nonce=secrets.token_hex(16),
         )
         return load.http_request("POST", "/openapi/putEvents", signed, body)
 
     def call(self, raw: bytes) -> Any:
-        """Send one prepared request and return the decoded answer; raises on a refusal."""
-        outcome_body: list[bytes] = []
+        """Send one prepared request and return the decoded answer; SystemExit on a refusal."""
+        said = self.text(raw)
+        return json.loads(said) if said else None
+
+    def text(self, raw: bytes) -> bytes:
+        """As `call`, the answer as it came."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         head, _, body = raw.partition(b"\r\n\r\n")
         lines = head.decode().split("\r\n")
         method, path, _ = lines[0].split(" ")
         headers = dict(line.split(": ", 1) for line in lines[1:])
-        connection.request(method, path, body=body, headers=headers)
-        answer = connection.getresponse()
-        outcome_body.append(answer.read())
+        with contextlib.closing(connection):
+            connection.request(method, path, body=body, headers=headers)
+            answer = connection.getresponse()
+            said = answer.read()
         if answer.status >= 300:
-            raise SystemExit(f"{method} {path}: {answer.status} {outcome_body[0]!r}")
-        return json.loads(outcome_body[0]) if outcome_body[0] else None
+            raise SystemExit(f"{method} {path}: {answer.status} {said!r}")
+        return said
 
     def eventbridge(self, action: str, **parameters: Any) -> Any:
         from urllib.parse import urlencode
@@ -112,15 +115,12 @@ class Product(msgspec.Struct):
 
     def deploy(self, name: str, source: str, **more: Any) -> None:
         """Create a Python function of one file."""
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            archive.writestr("index.py", source)
         body = {
             "functionName": name,
             "runtime": "python3.10",
             "handler": "index.handler",
             "timeout": 60,
-            "code": {"zipFile": base64.b64encode(packed.getvalue()).decode()},
+            "code": {"zipFile": zipped(source)},
             **more,
         }
         raw = self.signed(
@@ -131,6 +131,14 @@ class Product(msgspec.Struct):
             version="2023-03-30",
         )
         self.call(raw)
+
+
+def zipped(source: str) -> str:
+    """Base64 of a package with one `index.py`."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", source)
+    return base64.b64encode(packed.getvalue()).decode()
 
 
 @contextlib.contextmanager

@@ -53,7 +53,9 @@ async def test_replay_equals_what_was_appended(kit: engines.Kit) -> None:
     journal = kit.journal()
     await journal.open()
     appended: list[ports.Replayed] = []
-    for number in range(25):
+    first = ports.Frame(4_000, (event(0), event(1)))
+    appended.append(ports.Replayed(await journal.append(first), first))
+    for number in range(1, 25):
         settlements = (
             delivered(number + 1, 2),
             ports.Settlement(
@@ -87,11 +89,12 @@ async def test_replay_after_the_middle_of_a_frame_yields_that_frame(kit: engines
 async def test_replay_without_bodies_keeps_everything_else(kit: engines.Kit) -> None:
     journal = kit.journal()
     await journal.open()
-    await journal.append(frame(1, settlements=(delivered(1),)))
-    (bare,) = await replayed(journal, bodies=False)
+    position = await journal.append(frame(0))
+    await journal.append(frame(1, settlements=(delivered(position),)))
+    _, bare = await replayed(journal, bodies=False)
     assert bare.frame.events[0].body == b""
     assert bare.frame.events[0].matches == (1, 2)
-    assert bare.frame.settlements == (delivered(1),)
+    assert bare.frame.settlements == (delivered(position),)
     await journal.close()
 
 

@@ -1,8 +1,8 @@
 """One integration, two doors: whatever is done through either, both sides say the same.
 
-A state machine drives random operations of the bus side and of the function side against one catalog over the
-memory engine. After each step the two views are compared with each other, with the change feed, and with what
-the function side sent; a restart in between must change nothing.
+A state machine drives random operations of the bus side and of the function side against one
+catalog over the memory engine. After each step the two views are compared with each other, with the
+change feed, and with what the function side sent; a restart in between must change nothing.
 """
 
 from __future__ import annotations
@@ -143,19 +143,35 @@ class TwoDoors(RuleBasedStateMachine):
         if self.attempt(self.world.catalog.delete_trigger(ACCOUNT, function, name)):
             self.sent.pop((function, name), None)
 
-    @rule(function=functions, bus=buses, name=rules, id_=ids, config=configs())
-    def update_a_bus_made_trigger(
-        self, function: str, bus: str, name: str, id_: str, config: str
-    ) -> None:
-        patch = inputs.TriggerPatch(config=config)
-        remote = f"{bus}|{name}|{id_}"
-        if self.attempt(self.world.catalog.update_trigger(ACCOUNT, function, remote, patch)):
-            self.bus_touched(name)
+    def listed(self, origin: str) -> list[tuple[str, inputs.Trigger]]:
+        """All triggers of one origin, with their function."""
+        return [
+            (function, view)
+            for function in ("f", "g", "f-a")
+            for view in self.world.catalog.list_triggers(ACCOUNT, function).items
+            if view.origin == origin
+        ]
 
-    @rule(function=functions, bus=buses, name=rules, id_=ids)
-    def delete_a_bus_made_trigger(self, function: str, bus: str, name: str, id_: str) -> None:
-        remote = f"{bus}|{name}|{id_}"
-        self.attempt(self.world.catalog.delete_trigger(ACCOUNT, function, remote))
+    @precondition(lambda self: self.listed("rule"))
+    @rule(data=st.data(), config=configs())
+    def update_a_bus_made_trigger(self, data: st.DataObject, config: str) -> None:
+        function, view = data.draw(st.sampled_from(self.listed("rule")))
+        patch = inputs.TriggerPatch(config=config)
+        assert self.attempt(self.world.catalog.update_trigger(ACCOUNT, function, view.name, patch))
+        self.bus_touched(view.rule)
+
+    @precondition(lambda self: self.listed("rule"))
+    @rule(data=st.data())
+    def delete_a_bus_made_trigger(self, data: st.DataObject) -> None:
+        function, view = data.draw(st.sampled_from(self.listed("rule")))
+        assert self.attempt(self.world.catalog.delete_trigger(ACCOUNT, function, view.name))
+
+    @precondition(lambda self: self.listed("trigger"))
+    @rule(data=st.data(), function=functions, id_=ids)
+    def add_a_target_to_a_trigger(self, data: st.DataObject, function: str, id_: str) -> None:
+        _, view = data.draw(st.sampled_from(self.listed("trigger")))
+        given = [worlds.calls(function, id_)]
+        assert self.attempt(self.world.catalog.put_targets(ACCOUNT, view.bus, view.rule, given))
 
     @rule(function=functions)
     def delete_function(self, function: str) -> None:
@@ -182,9 +198,9 @@ class TwoDoors(RuleBasedStateMachine):
         self, bus: str, name: str, pattern: str | None, status: str | None, description: str | None
     ) -> None:
         patch = inputs.RulePatch(pattern, description, status)
-        if self.attempt(self.world.catalog.update_rule(ACCOUNT, bus, name, patch)):
-            if pattern is not None or status is not None:
-                self.bus_touched(name)
+        done = self.attempt(self.world.catalog.update_rule(ACCOUNT, bus, name, patch))
+        if done and (pattern is not None or status is not None):
+            self.bus_touched(name)
 
     @rule(bus=buses, name=rules)
     def delete_rule(self, bus: str, name: str) -> None:
@@ -351,7 +367,12 @@ class TwoDoors(RuleBasedStateMachine):
 
     @invariant()
     def the_feed_tells_the_whole_state(self) -> None:
-        kinds = (editing.BUS, editing.RULE, editing.FUNCTION, editing.QUEUE)
+        kinds: list[Any] = [
+            editing.BUS,
+            editing.RULE,
+            editing.FUNCTION,
+            editing.QUEUE,
+        ]
         found = {
             stored.key: stored.record for kind in kinds for stored in self.world.catalog.walk(kind)
         }

@@ -331,3 +331,15 @@ async def test_requests_behind_a_crash_run_elsewhere(stage: stages.Stage) -> Non
     died = [result for result in results if result.error_type]
     assert [body_of(result)["errorType"] for result in died] == ["ProcessExited"]
     assert sum(result.payload == b"fine" for result in results) == 11
+
+
+async def test_requests_behind_one_that_hangs_run_elsewhere(stage: stages.Stage) -> None:
+    stage.deploy("bad", bad("while True: pass"), timeout_s=1)
+    for _ in range(20):
+        await good_again(stage)
+    results = await asyncio.gather(
+        *(stage.invoke("bad", b"hang" if n == 3 else GOOD) for n in range(12))
+    )
+    assert [result.error_type for result in results].count("FunctionTimeoutError") == 1
+    assert results[3].error_type == "FunctionTimeoutError"
+    assert sum(result.payload == b"fine" for result in results) == 11

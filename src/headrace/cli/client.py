@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, NoReturn, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -39,7 +39,7 @@ _UNREACHABLE: Final = frozenset({502, 503, 504})
 #: What to type when a name is wrong.
 _LISTS: Final[Mapping[str, str]] = {
     "EventBusNotExist": "headrace bus list",
-    "EventRuleNotExisted": "headrace rule list --bus BUS",
+    "EventRuleNotExisted": "headrace rule list",
     "EventNotExist": "headrace event list",
     "FunctionNotFound": "headrace fn list",
     "TriggerNotFound": "headrace fn trigger list FUNCTION",
@@ -84,7 +84,7 @@ class Client:
     ) -> None:
         self._connection.close()
 
-    # -- the three APIs ------------------------------------------------------------------------------
+    # -- the three APIs ------------------------------------------------------------------------
 
     def rpc(self, action: str, /, **parameters: Any) -> dict[str, Any]:
         """Call the EventBridge API and return `Data`; parameters that are None are left out."""
@@ -126,7 +126,7 @@ class Client:
         answer = self.send(method, path, query=query, headers=headers, body=content)
         return _object(answer) if answer.body else {}
 
-    # -- listings ------------------------------------------------------------------------------------
+    # -- listings ------------------------------------------------------------------------------
 
     def rpc_pages(self, action: str, items: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """Return every item of a paged EventBridge listing; items: the list's name."""
@@ -158,7 +158,7 @@ class Client:
 
         return _all(page, most)
 
-    # -- HTTP ----------------------------------------------------------------------------------------
+    # -- HTTP ----------------------------------------------------------------------------------
 
     def send(
         self,
@@ -168,12 +168,16 @@ class Client:
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        refused: bool = False,
     ) -> Answer:
-        """Send one signed request and return a success. Raises: Failure."""
+        """Send one signed request and return a success. Raises: Failure.
+
+        refused: return a refusal too, for the caller to read.
+        """
         response = self._begin(method, path, query or {}, headers or {}, body)
         with self._reaching():
             answer = _whole(response)
-        if answer.status >= 400:
+        if answer.status >= 400 and not refused:
             raise refusal(answer)
         return answer
 
@@ -216,7 +220,7 @@ class Client:
             return self._connection.getresponse()
 
     @contextlib.contextmanager
-    def _reaching(self) -> Iterator[None]:
+    def _reaching(self) -> Generator[None]:
         """Turn what can go wrong on the way into one failure."""
         try:
             yield
@@ -302,9 +306,14 @@ def _whole(response: http.client.HTTPResponse) -> Answer:
     return Answer(response.status, headers, response.read())
 
 
+def encoded(name: str) -> str:
+    """Return a name as one part of a path."""
+    return quote(name, safe="")
+
+
 def _joined(parts: tuple[str, ...]) -> str:
     """Return a path of parts, each encoded: a name never adds a level."""
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
+    return "".join(f"/{encoded(part)}" for part in parts)
 
 
 def _query_text(value: Any) -> str:

@@ -6,6 +6,7 @@ Must never know what a noun does.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Annotated, Any, NoReturn
@@ -28,7 +29,7 @@ class _Nouns(typer.core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in words.NOUNS:
             return None
-        module = importlib.import_module(f"headrace.cli.{words.NOUNS[cmd_name][0]}")
+        module = importlib.import_module(f"headrace.cli.nouns.{words.NOUNS[cmd_name][0]}")
         return typer.main.get_command(module.app)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -77,7 +78,7 @@ def main() -> NoReturn:
     """Run one command line and leave with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character shows an escape, not a traceback.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="headrace")

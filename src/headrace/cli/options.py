@@ -23,13 +23,13 @@ _AGE = re.compile(r"(\d{1,9})([smhd])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-class Format(str, enum.Enum):
+class Format(enum.StrEnum):
     """How a result is written."""
 
-    table = "table"
-    json = "json"
-    yaml = "yaml"
-    name = "name"
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
 
 
 Endpoint = Annotated[
@@ -54,8 +54,8 @@ Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
 EventId = Annotated[str, typer.Argument(metavar="EVENT", help="The id of the event.")]
 Source = Annotated[
     str,
-    typer.Option("--source", "-s", show_default=False, help="The event's source, where ids repeat."),
-]  # fmt: skip
+    typer.Option("--source", "-s", show_default=False, help="Its source, where ids repeat."),
+]
 
 
 def text_bytes(given: str) -> bytes:

@@ -53,9 +53,13 @@ def find(endpoint: str, environ: Mapping[str, str]) -> Place:
 
     Raises: Failure (USAGE for an address that is none or several servers to choose from, AUTH).
     """
-    notes = list(_notes(environ))
-    url = address(endpoint) if endpoint else _running(notes, environ)
-    return Place(url, _key(url, notes, environ))
+    url = url_of(endpoint, environ)
+    return Place(url, _key(url, list(_notes(environ)), environ))
+
+
+def url_of(endpoint: str, environ: Mapping[str, str]) -> str:
+    """Return the address alone. Raises: Failure (USAGE)."""
+    return address(endpoint) if endpoint else _running(list(_notes(environ)), environ)
 
 
 def address(text: str) -> str:

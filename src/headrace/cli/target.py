@@ -9,7 +9,7 @@ from headrace.cli import client, failure
 from headrace.core import jsontext, names
 
 
-class Retry(str, enum.Enum):
+class Retry(enum.StrEnum):
     """Retry policies, as the API names them."""
 
     backoff = "BACKOFF_RETRY"

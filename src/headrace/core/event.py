@@ -314,6 +314,9 @@ def assemble(values: dict[str, Any], data_raw: bytes | None, bounds: limits.Limi
     elif kind != "json" and data_raw is not None and data_raw[:1] not in (b'"', b"n"):
         message = "Data that is not JSON by its content type must be a string or data_base64."
         attributes.refuse("EventContentTypeInvalid", message, "data")
+    if values.get("extensions") == {}:
+        # The data-plane SDK flattens its map of extensions, but leaves an empty one as it is.
+        del values["extensions"]
     event.extensions = values
     attributes.check_extensions(values, bounds)
     return event

@@ -40,15 +40,14 @@ class Broken(Exception):
 
 def pack(kind: int, flags: int, number: int, words: Iterable[str] = (), body: bytes = b"") -> bytes:
     """Return one whole frame. `words` must not hold NUL: it separates them."""
-    head = "\0".join(words).encode()
+    # A lone surrogate cannot be encoded; the instance sees a question mark in its place.
+    head = "\0".join(words).encode("utf-8", "replace")
     assert len(head) <= HEAD_BYTES_MAX, f"head of {len(head)} bytes"
     return HEADER.pack(len(head) + len(body), kind, flags, len(head), number, 0, 0) + head + body
 
 
 class Reader:
-    """Cut a stream of bytes into frames, in the manner of `asyncio.BufferedProtocol`: no copy until
-    a frame is whole.
-    """
+    """Cut a stream of bytes into frames, without a copy until a frame is whole."""
 
     def __init__(self) -> None:
         self._small = bytearray(READ_BYTES)

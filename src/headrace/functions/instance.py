@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Literal, Protocol, cast
+from collections import deque
+from typing import Literal, Protocol
 
 from headrace.functions import frames, invocation, launcher, logs
 
@@ -81,7 +82,7 @@ class Keeper(Protocol):
         ...
 
 
-class Instance(asyncio.BufferedProtocol):
+class Instance:
     """The server's side of one process."""
 
     def __init__(
@@ -108,16 +109,18 @@ class Instance(asyncio.BufferedProtocol):
         self.exit_status = 0
         self.served = 0
         self.was_ready = False
-        #: The socket, for the transport that is made of it.
-        self.socket = process.socket
         self._process = process
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         self._concurrency = concurrency
-        self._start_frame = start_frame
         self._reader = frames.Reader()
-        self._transport: asyncio.Transport | None = None
+        self._socket = process.socket
+        #: False once the other side has closed: nothing more will come.
+        self._connected = True
+        #: False once a write failed. What the process said before can still be read.
+        self._hears = True
+        self._unsent: deque[memoryview] = deque()
         self._running: dict[int, Ticket] = {}
         #: Answered for with a timeout, while the process still runs them.
         self._overdue: dict[int, Ticket] = {}
@@ -130,8 +133,12 @@ class Instance(asyncio.BufferedProtocol):
         self._carry: logs.Output | None = None
         self._log_open = True
         self._alive = True
+        # Not a transport of asyncio: that forgets unread answers when a write fails, and requests
+        # that had run would be taken for requests that had not begun.
+        self._loop.add_reader(self._socket.fileno(), self._readable)
         self._loop.add_reader(process.log_descriptor, self._log_ready)
         self._loop.add_reader(process.life_descriptor, self._ended)
+        self._write(start_frame)
 
     # -- what the service asks ------------------------------------------------------------------
 
@@ -146,20 +153,20 @@ class Instance(asyncio.BufferedProtocol):
         assert self.was_ready, f"{self.id} is {self.state}"
         number = ticket.number
         self._running[number] = ticket
-        if self._transport is None or self.killed is not None:
+        if not self._hears or self.killed is not None:
             return  # Its end is on the way; `gone` will name this ticket as one that has not begun.
         mark = ahead and self._concurrency == 1
-        if not mark:
-            self._begin(ticket)
+        flags = frames.MARKED if mark else 0
         if not ahead:
             self._own(ticket)
-        flags = frames.MARKED if mark else 0
-        self._transport.write(frames.pack(frames.INVOKE, flags, number, words, ticket.call.payload))
+        heard = self._write(frames.pack(frames.INVOKE, flags, number, words, ticket.call.payload))
+        if heard and not mark:
+            self._begin(ticket)
 
     def cancel(self, number: int) -> None:
         """Ask not to begin a request; one that runs is left to its end or its deadline."""
-        if self._transport is not None and self.state == "ready" and number in self._running:
-            self._transport.write(frames.pack(frames.CANCEL, 0, number))
+        if self.state == "ready" and number in self._running:
+            self._write(frames.pack(frames.CANCEL, 0, number))
 
     def elapsed_us(self, ticket: Ticket) -> int:
         """How long a request has been running, as seen from here."""
@@ -171,15 +178,14 @@ class Instance(asyncio.BufferedProtocol):
         """
         if self.state in ("stopping", "gone"):
             return
-        graceful = pre_stop_s is not None and self.state == "ready" and self._transport is not None
+        graceful = self.state == "ready" and self._hears
         self.state = "stopping"
         self._timer.cancel()
-        if not graceful:
+        if pre_stop_s is None or not graceful:
             self.kill("stopped")
             return
-        assert self._transport is not None and pre_stop_s is not None, "checked above"
         self.killed = "stopped"
-        self._transport.write(frames.pack(frames.STOP, 0, 0))
+        self._write(frames.pack(frames.STOP, 0, 0))
         self._timer = self._loop.call_later(pre_stop_s, self._process.kill)
 
     def kill(self, why: Literal["overdue", "load", "broken", "stopped"]) -> None:
@@ -190,41 +196,88 @@ class Instance(asyncio.BufferedProtocol):
 
     # -- the socket -----------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's.
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._start_frame)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._reader.room()
-
-    def buffer_updated(self, nbytes: int) -> None:
+    def _write(self, data: bytes) -> bool:
+        """Send, or keep for when there is room; False when the process cannot hear any more."""
+        if self._unsent:
+            self._unsent.append(memoryview(data))
+            return True
+        sent = 0
         try:
-            for kind, flags, number, took_us, memory_kib, head, body in self._reader.filled(nbytes):
-                self.memory_kib = max(self.memory_kib, memory_kib)
-                if kind == frames.RESULT:
-                    self._answer(number, flags, took_us, head, body)
-                elif self.state == "stopping":
-                    continue
-                elif self.state != "starting":
-                    raise frames.Broken("READY or FAILED twice")
-                elif kind == frames.READY:
-                    self._become_ready(took_us)
-                else:
-                    self.failure = (head.decode("utf-8", "replace"), body)
+            sent = self._socket.send(data) if self._hears else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._hears = False
+        if self._hears and sent < len(data):
+            self._unsent.append(memoryview(data)[sent:])
+            self._loop.add_writer(self._socket.fileno(), self._writable)
+        return self._hears
+
+    def _writable(self) -> None:
+        try:
+            while self._unsent:
+                sent = self._socket.send(self._unsent[0])
+                if sent < len(self._unsent[0]):
+                    self._unsent[0] = self._unsent[0][sent:]
+                    return
+                self._unsent.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._hears = False
+            self._unsent.clear()
+        self._loop.remove_writer(self._socket.fileno())
+
+    def _readable(self) -> None:
+        try:
+            count = self._socket.recv_into(self._reader.room())
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0  # It ended with requests unread. All it had said came before this.
+        if not count:
+            self._disconnect()
+            return
+        try:
+            for frame in self._reader.filled(count):
+                self._take(*frame)
         except frames.Broken:
             self.kill("broken")
-            if self._transport is not None:
-                self._transport.abort()
+            self._disconnect()
 
-    def eof_received(self) -> None:
-        return None  # The transport closes; connection_lost follows.
+    def _take(
+        self,
+        kind: int,
+        flags: int,
+        number: int,
+        took_us: int,
+        memory: int,
+        head: bytes,
+        body: bytes,
+    ) -> None:
+        self.memory_kib = max(self.memory_kib, memory)
+        if kind == frames.RESULT:
+            self._answer(number, flags, took_us, head, body)
+        elif self.state == "stopping":
+            return
+        elif self.state != "starting":
+            raise frames.Broken("READY or FAILED twice")
+        elif kind == frames.READY:
+            self._become_ready(took_us)
+        else:
+            self.failure = (head.decode("utf-8", "replace"), body)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+    def _disconnect(self) -> None:
+        """Nothing more will be read."""
+        if not self._connected:
+            return
+        self._connected = self._hears = False
+        self._unsent.clear()
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
         if self._alive:
-            # It cannot be talked to any more; give it a moment to end by itself and keep its exit
-            # status.
+            # It cannot be talked to; give it a moment to end by itself and keep its exit status.
             self._loop.call_later(FAREWELL_S, self._process.kill)
         else:
             self._finish()
@@ -374,17 +427,11 @@ class Instance(asyncio.BufferedProtocol):
         self._loop.remove_reader(self._process.life_descriptor)
         self._alive = False
         self.exit_status = self._process.reap()
-        if self._transport is None:
-            self._finish()
+        if self._connected:
+            # Only without a sandbox may another process still hold the socket: do not wait for it.
+            self._loop.call_later(FAREWELL_S, self._disconnect)
         else:
-            self._loop.call_later(FAREWELL_S, self._abort)
-
-    def _abort(self) -> None:
-        """Someone who was not in the sandbox holds the socket (only without one): do not wait for
-        him.
-        """
-        if self._transport is not None:
-            self._transport.abort()
+            self._finish()
 
     def _finish(self) -> None:
         if self.state == "gone":

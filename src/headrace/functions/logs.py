@@ -7,12 +7,14 @@ as owner.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 LOG_BYTES_MAX = 1024 * 1024
 TAIL_BYTES = 4 * 1024
 _END_BYTES = TAIL_BYTES
 _NUMBER_DIGITS = 8
+_DIGITS = b"0123456789abcdef"
 
 
 class Output:
@@ -70,6 +72,7 @@ class Splitter:
 
     def __init__(self, token: str) -> None:
         self._prefix = b"\0FC" + token.encode()
+        self._mark = re.compile(re.escape(self._prefix) + rb"([0-9a-f]{8})\0")
         self._mark_bytes = len(self._prefix) + _NUMBER_DIGITS + 1
         self._rest = b""
 
@@ -82,13 +85,11 @@ class Splitter:
             return [data]
         pieces: list[bytes | int] = []
         at = 0
-        while (found := data.find(self._prefix, at)) >= 0:
-            if found + self._mark_bytes > len(data):
-                break
-            if found > at:
-                pieces.append(data[at:found])
-            pieces.append(_number(data[found + len(self._prefix) : found + self._mark_bytes - 1]))
-            at = found + self._mark_bytes
+        for found in self._mark.finditer(data):
+            if found.start() > at:
+                pieces.append(data[at : found.start()])
+            pieces.append(int(found[1], 16))
+            at = found.end()
         self._keep(data[at:], pieces)
         return pieces
 
@@ -109,14 +110,9 @@ class Splitter:
             pieces.append(data)
 
     def _may_be_mark(self, data: bytes) -> bool:
-        return self._prefix.startswith(data) or data.startswith(self._prefix)
-
-
-def _number(digits: bytes) -> int:
-    try:
-        return int(digits, 16)
-    except ValueError:
-        return 0
+        if self._prefix.startswith(data):
+            return True
+        return data.startswith(self._prefix) and not data[len(self._prefix) :].strip(_DIGITS)
 
 
 def frame_log(request_id: str, output: bytes, error: str | None) -> bytes:

@@ -11,7 +11,9 @@ from headrace.core import errors
 from headrace.functions import instance, invocation, logs
 from headrace.resources import model
 
-MIB = 1024
+KIB_PER_MB = 1024
+#: What the head of a frame has room for, at four bytes a letter.
+HEAD_LETTERS_MAX = 16_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -130,6 +132,13 @@ def head(call: invocation.Call, deadline_ms: int) -> list[str]:
     return words
 
 
+def head_letters(call: invocation.Call) -> int:
+    letters = len(call.request_id) + 64
+    for name, value in call.attributes.items():
+        letters += len(name) + len(value) + 2
+    return letters
+
+
 def conclude(
     ticket: instance.Ticket,
     process: instance.Instance | None,
@@ -140,7 +149,7 @@ def conclude(
     call = ticket.call
     output = ticket.output
     billed_ms = -(-result.duration_us // 1000)
-    used_mb = round(process.memory_kib / MIB, 2) if process is not None else 0.0
+    used_mb = round(process.memory_kib / KIB_PER_MB, 2) if process is not None else 0.0
     log = logs.frame_log(call.request_id, output.text() if output else b"", result.log_error)
     tail = b""
     if call.log_tail:

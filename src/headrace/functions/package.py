@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import struct
 import tempfile
 import unicodedata
 import zipfile
@@ -37,6 +38,18 @@ _DIRECTORY_ENTRY = b"PK\x01\x02"
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
+#: What `zipfile` and what it calls raise for a zip that contradicts itself. OSError is not among
+#: them: a full disk is not the package's fault.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+)
+
 Parts = tuple[str, ...]
 
 
@@ -60,7 +73,7 @@ def unpack(source: IO[bytes], destination: Path) -> None:
         with zipfile.ZipFile(_bounded(source)) as archive:
             listing = inspect(archive)
             _extract_and_rename(archive, listing, destination)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise errors.PackageInvalid(f"The code package is not a readable zip: {error}") from error
 
 
@@ -94,7 +107,7 @@ def _bounded(source: IO[bytes]) -> IO[bytes]:
     source.seek(0)
     count = 0
     tail = b""
-    while chunk := source.read(1024 * 1024):
+    while chunk := source.read(CHUNK_BYTES):
         joined = tail + chunk
         count += joined.count(_DIRECTORY_ENTRY)
         tail = joined[-3:]
@@ -286,6 +299,8 @@ def _extract_file(
             if written > RATIO_FREE_BYTES and written > RATIO_MAX * info.compress_size:
                 raise _refuse(info.orig_filename, f"is packed more than {RATIO_MAX}:1")
             out.write(chunk)
+        if written != info.file_size:
+            raise _refuse(info.orig_filename, "is not as long as the zip says")
         os.fchmod(out.fileno(), mode)
     return written
 

@@ -192,6 +192,8 @@ class Functions:
             raise errors.PayloadTooLarge(
                 f"payload size exceeds maximum allowed size ({frames.PAYLOAD_BYTES_MAX} bytes)"
             )
+        if outcome.head_letters(call) > outcome.HEAD_LETTERS_MAX:
+            raise errors.InvalidInput("The attributes of the invocation are too long.")
         if call.qualifier not in ("LATEST", ""):
             raise errors.VersionNotFound(
                 f"version or alias '{call.qualifier}' does not exist", got=call.qualifier
@@ -263,7 +265,7 @@ class Functions:
                     f"The function is throttled: {command.reason}.", code="ResourceThrottled"
                 )
                 self._refuse(self._tickets[command.request], error)
-        if (self._pool.waiting and not self._ticks_fast) or self._ticker is None:
+        if self._ticker is None or (self._pool.waiting and not self._ticks_fast):
             self._arm_ticker()
 
     def _dispatch(self, command: pool.Dispatch) -> None:
@@ -292,17 +294,12 @@ class Functions:
                 self._changed.set()
                 return
             process = self._spawn(number, life, code)
-        except (errors.HeadraceError, OSError, KeyError) as error:
+        except Exception as error:
+            # Whatever it was: who waits for this start must be told, or waits for ever.
             self._lives.pop(number, None)
             self._start_failed(number, outcome.not_started(error), None)
             return
         life.instance = process
-        try:
-            await asyncio.get_running_loop().create_unix_connection(
-                lambda: process, sock=process.socket
-            )
-        except OSError:
-            process.kill("broken")
 
     async def _code(self, deployment: deployments.Deployment) -> Path:
         digest = deployment.function.code_sha256
@@ -345,6 +342,9 @@ class Functions:
     def _arm_ticker(self) -> None:
         if self._ticker is not None:
             self._ticker.cancel()
+            self._ticker = None
+        if self._pool.empty:
+            return
         self._ticks_fast = self._pool.waiting
         wait_s = TICK_BUSY_S if self._ticks_fast else TICK_IDLE_S
         self._ticker = asyncio.get_running_loop().call_later(wait_s, self._tick)
@@ -353,7 +353,7 @@ class Functions:
         self._ticker = None
         self._ticks_fast = False
         self._apply(self._pool.tick(self._clock.mono_us()))
-        if self._ticker is None and not self._pool.empty:
+        if self._ticker is None:
             self._arm_ticker()
 
     # -- what instances report (instance.Keeper) ------------------------------------------------

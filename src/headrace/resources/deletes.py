@@ -55,6 +55,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 ALONE: Final = "its target is the only one"
 SHARED: Final = "the rule has other targets"
+ADDED: Final = "the bus side added it to a trigger's rule"
 OWN: Final = "the trigger's own target"
 OTHER: Final = "another target"
 FUNCTION: Final = "a function target"
@@ -82,6 +83,7 @@ DELETE_TABLE: Final[tuple[Cell, ...]] = (
         "delete_trigger", "rule", ALONE, Effect.TARGET_GONE, "the bus side's rule stays, empty",
     ),
     Cell("delete_trigger", "rule", SHARED, Effect.TARGET_GONE, "the bus side's rule stays"),
+    Cell("delete_trigger", "rule", ADDED, Effect.TARGET_GONE, "the trigger of that rule stays"),
     Cell("delete_rule", "trigger", ALONE, Effect.RECORD_GONE, "the trigger disappears"),
     Cell("delete_rule", "trigger", SHARED, Effect.RECORD_GONE, "the trigger disappears"),
     Cell("delete_rule", "rule", ANY, Effect.RECORD_GONE, "listed triggers disappear"),

@@ -128,7 +128,6 @@ class Functions(base.Part):
             if deletes.effect("delete_function", origin, situation) is deletes.Effect.REFUSED:
                 raise _in_use(name, triggers)
             draft.delete(editing.FUNCTION, was)
-            self._editor.fence(draft, fence)
             self._drop(draft, fence)
             return was.record
 

@@ -149,7 +149,7 @@ def without_target(
     operation: deletes.Operation, rule: model.Rule, target_id: str
 ) -> model.Rule | None:
     """Return what is left of `rule` when `operation` takes the target away; None = nothing."""
-    effect = deletes.effect(operation, origin_of(rule), _situation(operation, rule, target_id))
+    effect = deletes.effect(operation, *_situation(operation, rule, target_id))
     if effect is deletes.Effect.RECORD_GONE:
         return None
     return _detached(rule, target_id, effect)
@@ -157,7 +157,7 @@ def without_target(
 
 def detached(operation: deletes.Operation, rule: model.Rule, target_id: str) -> model.Rule:
     """Return `rule` without the target, for an operation that never takes the whole rule."""
-    effect = deletes.effect(operation, origin_of(rule), _situation(operation, rule, target_id))
+    effect = deletes.effect(operation, *_situation(operation, rule, target_id))
     return _detached(rule, target_id, effect)
 
 
@@ -169,9 +169,16 @@ def _detached(rule: model.Rule, target_id: str, effect: deletes.Effect) -> model
     return msgspec.structs.replace(rule, targets=left)
 
 
-def _situation(operation: deletes.Operation, rule: model.Rule, target_id: str) -> str:
+def _situation(
+    operation: deletes.Operation, rule: model.Rule, target_id: str
+) -> tuple[deletes.Origin, str]:
+    """Return the row: on the function side, a target that the bus side added is not the trigger."""
+    is_own = rule.origin is not None and rule.origin.target_id == target_id
     if operation == "delete_trigger":
-        return deletes.ALONE if len(rule.targets) == 1 else deletes.SHARED
+        if rule.origin is not None and not is_own:
+            return "rule", deletes.ADDED
+        return origin_of(rule), deletes.ALONE if len(rule.targets) == 1 else deletes.SHARED
+
     if rule.origin is None:
-        return deletes.FUNCTION
-    return deletes.OWN if rule.origin.target_id == target_id else deletes.OTHER
+        return "rule", deletes.FUNCTION
+    return "trigger", deletes.OWN if is_own else deletes.OTHER

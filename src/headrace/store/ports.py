@@ -87,6 +87,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 class Settlement(msgspec.Struct, frozen=True, array_like=True):
     """One fact about one delivery."""
 
+    #: Of an event in an earlier frame.
     position: Position
     subscription: int
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""One test per row of the delete table: the effect it promises is the effect that both sides see."""
+"""One test per row of the delete table: both sides see the effect that it promises."""
 
 from __future__ import annotations
 
@@ -90,6 +90,16 @@ async def _(world: World) -> None:
     await world.catalog.delete_trigger(ACCOUNT, "f", "default|r|1")
     assert target_ids(world, "r") == ["2"]
     assert world.trigger_names() == ["default|r|2"]
+
+
+@cell("delete_trigger", "rule", deletes.ADDED)
+async def _(world: World) -> None:
+    own = (await world.trigger()).target_id
+    await world.catalog.put_targets(ACCOUNT, "default", "f-t", [worlds.calls("g", "added")])
+    await world.catalog.delete_trigger(ACCOUNT, "g", "default|f-t|added")
+    assert target_ids(world) == [own]
+    assert world.trigger_names("f") == ["t"]
+    assert world.trigger_names("g") == []
 
 
 # -- delete_rule
@@ -289,7 +299,7 @@ async def _(world: World) -> None:
     await world.catalog.create_queue(ACCOUNT, "q")
     dead = {"Arn": worlds.dead_letter_arn("q")}
     await world.rule("r", targets=[worlds.web(dead_letter=dead)])
-    with pytest.raises(errors.Refused, match="dead letters.*default/r/w"):
+    with pytest.raises(errors.Refused, match=r"dead letters.*default/r/w"):
         await world.catalog.delete_queue(ACCOUNT, "q")
 
 

@@ -1,4 +1,4 @@
-"""How records are read and written: decode once, compare-and-set, the feed, and writers that meet."""
+"""How records are read and written: decode once, compare-and-set, the feed, meeting writers."""
 
 from __future__ import annotations
 

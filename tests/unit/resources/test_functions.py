@@ -16,14 +16,15 @@ pytestmark = pytest.mark.anyio
 ACCOUNT = worlds.ACCOUNT
 
 #: Keys of CreateFunctionInput in alibabacloud_fc20230330 4.8.3.
-CREATE_FUNCTION_INPUT = """
-code cpu customContainerConfig customDNS customRuntimeConfig description disableInjectCredentials
-disableOndemand diskSize enableLongLiving environmentVariables functionName gpuConfig handler
-idleTimeout instanceConcurrency instanceIsolationMode instanceLifecycleConfig internetAccess
-juiceFsConfig layers logConfig memorySize microSandboxConfig nasConfig ossMountConfig polarFsConfig
-resourceGroupId role runtime sessionAffinity sessionAffinityConfig tags timeout tracingConfig
-vpcConfig
-""".split()
+CREATE_FUNCTION_INPUT = [
+    "code", "cpu", "customContainerConfig", "customDNS", "customRuntimeConfig", "description",
+    "disableInjectCredentials", "disableOndemand", "diskSize", "enableLongLiving",
+    "environmentVariables", "functionName", "gpuConfig", "handler", "idleTimeout",
+    "instanceConcurrency", "instanceIsolationMode", "instanceLifecycleConfig", "internetAccess",
+    "juiceFsConfig", "layers", "logConfig", "memorySize", "microSandboxConfig", "nasConfig",
+    "ossMountConfig", "polarFsConfig", "resourceGroupId", "role", "runtime", "sessionAffinity",
+    "sessionAffinityConfig", "tags", "timeout", "tracingConfig", "vpcConfig",
+]  # fmt: skip
 
 #: The empty forms of fc3 (FC_RESOURCES_EMPTY_CONFIG).
 EMPTY_FORMS: dict[str, Any] = {

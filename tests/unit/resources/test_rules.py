@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from headrace.core import errors, limits
@@ -179,7 +181,7 @@ async def test_targets_are_listed_by_bus_rule_and_endpoint(world: worlds.World) 
     await world.rule(targets=[worlds.web("b"), worlds.web("a", url="http://two.example/")])
     await world.rule(bus="other", targets=[worlds.web("c")])
 
-    def ids(**more: str) -> list[str]:
+    def ids(**more: Any) -> list[str]:
         return [placed.target.id for placed in world.catalog.list_targets(ACCOUNT, **more).items]
 
     assert ids() == ["a", "b", "c"]

@@ -9,48 +9,12 @@ from typing import Any
 import pytest
 
 from headrace.core import errors, limits
-from headrace.resources import fields, inputs, model, targets
+from headrace.resources import fields, inputs, model
 from tests.unit.resources import world as worlds
 
 pytestmark = pytest.mark.anyio
 
 ACCOUNT, REGION = worlds.ACCOUNT, worlds.REGION
-FULL = worlds.trigger_config(
-    triggerEnable=False,
-    asyncInvocationType=True,
-    eventSourceConfig={"eventSourceType": "Default", "eventSourceParameters": {}},
-    eventSinkConfig={
-        "deliveryOption": {"mode": "event-driven", "eventSchema": "RawData", "concurrency": "2"}
-    },
-    runOptions={
-        "mode": "event-driven",
-        "errorsTolerance": "ALL",
-        "retryStrategy": {
-            "PushRetryStrategy": "EXPONENTIAL_DECAY_RETRY",
-            "MaximumRetryAttempts": 3,
-        },
-        "deadLetterQueue": {"Arn": worlds.dead_letter_arn("d")},
-        "batchWindow": {"CountBasedWindow": 2},
-        "maximumTasks": 3,
-    },
-)
-
-
-@pytest.fixture
-async def wired(world: worlds.World) -> worlds.World:
-    """A function `f`, a queue `d`, and a trigger `t` with the shortest config."""
-    await world.with_function("f", "g")
-    await world.catalog.create_queue(ACCOUNT, "d")
-    await world.trigger()
-    return world
-
-
-def param(target: model.Target, key: str) -> tuple[str, str | None]:
-    found = targets.param(target, key)
-    assert found is not None
-    return found.form, found.value
-
-
 # -- creating
 
 
@@ -62,10 +26,10 @@ async def test_a_trigger_is_a_rule_on_the_default_bus(wired: worlds.World) -> No
         "acs.fc.function",
         f"acs:fc:{REGION}:{ACCOUNT}:functions/f",
     )
-    assert param(target, "functionName") == ("CONSTANT", "f")
-    assert param(target, "Qualifier") == ("CONSTANT", "LATEST")
-    assert param(target, "Body") == ("ORIGINAL", None)
-    assert param(target, "InvocationType") == ("CONSTANT", "Sync")
+    assert worlds.param(target, "functionName") == ("CONSTANT", "f")
+    assert worlds.param(target, "Qualifier") == ("CONSTANT", "LATEST")
+    assert worlds.param(target, "Body") == ("ORIGINAL", None)
+    assert worlds.param(target, "InvocationType") == ("CONSTANT", "Sync")
     assert (target.retry, target.errors, target.dead_letter, target.concurrency) == (None,) * 4
     assert target.id == wired.view().id
 
@@ -85,18 +49,18 @@ async def test_a_trigger_shows_what_the_api_shows(wired: worlds.World) -> None:
 
 
 async def test_every_honoured_key_of_the_config_reaches_the_rule(wired: worlds.World) -> None:
-    await wired.trigger("u", config=FULL)
+    await wired.trigger("u", config=worlds.FULL_CONFIG)
     rule = wired.stored_rule("f-u")
     (target,) = rule.targets
     assert rule.status == "DISABLE"
-    assert param(target, "InvocationType") == ("CONSTANT", "Async")
-    assert param(target, "Body") == ("JSONPATH", "$.data")
+    assert worlds.param(target, "InvocationType") == ("CONSTANT", "Async")
+    assert worlds.param(target, "Body") == ("JSONPATH", "$.data")
     assert (target.retry, target.errors) == ("EXPONENTIAL_DECAY_RETRY", "ALL")
     assert target.dead_letter == model.DeadLetterQueue(worlds.dead_letter_arn("d"))
     assert target.concurrency == 2
 
 
-@pytest.mark.parametrize("config", [worlds.trigger_config(), FULL])
+@pytest.mark.parametrize("config", [worlds.trigger_config(), worlds.FULL_CONFIG])
 async def test_the_config_is_echoed_to_the_letter(wired: worlds.World, config: str) -> None:
     assert (await wired.trigger("u", config=config)).config == config
     assert wired.view("u").config == config
@@ -294,25 +258,21 @@ async def test_a_trigger_has_one_name(wired: worlds.World) -> None:
 # -- edits on the function side
 
 
-async def update(world: worlds.World, name: str = "t", **patch: Any) -> inputs.Trigger:
-    return await world.catalog.update_trigger(ACCOUNT, "f", name, inputs.TriggerPatch(**patch))
-
-
 async def test_a_new_config_replaces_what_the_old_one_said(wired: worlds.World) -> None:
     before = wired.stored_rule("f-t").targets[0]
-    await update(wired, config=FULL)
+    await worlds.update(wired, config=worlds.FULL_CONFIG)
     after = wired.stored_rule("f-t").targets[0]
     assert (after.id, after.subscription) == (before.id, before.subscription)
     assert after.retry == "EXPONENTIAL_DECAY_RETRY"
-    assert wired.view().config == FULL
-    await update(wired, config=worlds.trigger_config())
+    assert wired.view().config == worlds.FULL_CONFIG
+    await worlds.update(wired, config=worlds.trigger_config())
     assert wired.stored_rule("f-t").targets[0] == before
     assert wired.stored_rule("f-t").status == "ENABLE"
 
 
 async def test_the_other_fields_change_alone(wired: worlds.World) -> None:
     config = wired.view().config
-    await update(wired, description="new", invocation_role="role")
+    await worlds.update(wired, description="new", invocation_role="role")
     view = wired.view()
     assert (view.description, view.invocation_role, view.config) == ("new", "role", config)
     assert wired.stored_rule("f-t").description == "new"
@@ -321,7 +281,7 @@ async def test_the_other_fields_change_alone(wired: worlds.World) -> None:
 async def test_targets_that_the_bus_side_added_outlive_a_new_config(wired: worlds.World) -> None:
     await wired.catalog.put_targets(ACCOUNT, "default", "f-t", [worlds.web()])
     web = wired.stored_rule("f-t").targets[1]
-    await update(wired, config=FULL)
+    await worlds.update(wired, config=worlds.FULL_CONFIG)
     assert wired.stored_rule("f-t").targets[1] == web
 
 
@@ -330,224 +290,28 @@ async def test_a_bus_made_rule_takes_from_a_config_what_it_holds(wired: worlds.W
     given = worlds.calls("f", params=[template], retry="EXPONENTIAL_DECAY_RETRY")
     await wired.rule("r", targets=[given])
     new = json.dumps({"eventRuleFilterPattern": '{"type":["b"]}', "triggerEnable": False})
-    await update(wired, "default|r|1", config=new, description="seen from f")
+    await worlds.update(wired, "default|r|1", config=new, description="seen from f")
     rule = wired.stored_rule("r")
     assert (rule.pattern, rule.status, rule.description) == (
         '{"type":["b"]}',
         "DISABLE",
         "seen from f",
     )
-    assert param(rule.targets[0], "Body")[0] == "TEMPLATE"
+    assert worlds.param(rule.targets[0], "Body")[0] == "TEMPLATE"
     assert rule.targets[0].retry == "EXPONENTIAL_DECAY_RETRY"
     assert rule.origin is None
-    await update(wired, "default|r|1", config=FULL)
+    await worlds.update(wired, "default|r|1", config=worlds.FULL_CONFIG)
     target = wired.stored_rule("r").targets[0]
-    assert param(target, "Body") == ("JSONPATH", "$.data")
-    assert param(target, "InvocationType") == ("CONSTANT", "Async")
+    assert worlds.param(target, "Body") == ("JSONPATH", "$.data")
+    assert worlds.param(target, "InvocationType") == ("CONSTANT", "Async")
     assert target.dead_letter is not None
 
 
 async def test_what_a_bus_made_rule_cannot_keep_is_refused(wired: worlds.World) -> None:
     await wired.rule("r", targets=[worlds.calls("f")])
     with pytest.raises(errors.InvalidInput) as refused:
-        await update(wired, "default|r|1", invocation_role="role")
+        await worlds.update(wired, "default|r|1", invocation_role="role")
     assert refused.value.field == "invocationRole"
-
-
-# -- edits on the bus side
-
-
-async def put(world: worlds.World, given: inputs.TargetInput) -> None:
-    assert await world.catalog.put_targets(ACCOUNT, "default", "f-t", [given]) == []
-
-
-async def edit_rule(world: worlds.World, **patch: Any) -> None:
-    await world.catalog.update_rule(ACCOUNT, "default", "f-t", inputs.RulePatch(**patch))
-
-
-async def test_a_pattern_set_on_the_bus_side_is_rendered_anew(wired: worlds.World) -> None:
-    await edit_rule(wired, pattern='{"type":["b"]}')
-    assert wired.config() == {"eventRuleFilterPattern": '{"type":["b"]}'}
-    assert wired.view().status == "ENABLE"
-
-
-async def test_only_keys_that_differ_are_written(wired: worlds.World) -> None:
-    await edit_rule(wired, status="DISABLE")
-    expected = {"eventRuleFilterPattern": '{"source":["a"]}', "triggerEnable": False}
-    assert wired.config() == expected
-    assert wired.view().status == "DISABLE"
-
-
-async def test_an_edit_that_is_undone_brings_the_sent_text_back(wired: worlds.World) -> None:
-    """So that Terraform sees no difference."""
-    sent = wired.view().config
-    await edit_rule(wired, status="DISABLE", pattern="{}")
-    assert wired.view().config != sent
-    await edit_rule(wired, status="ENABLE", pattern='{"source":["a"]}')
-    assert wired.view().config == sent
-
-
-async def test_the_settings_of_the_target_are_seen_in_the_config(wired: worlds.World) -> None:
-    target = wired.stored_rule("f-t").targets[0]
-    arn = worlds.dead_letter_arn("d")
-    changed = worlds.as_input(
-        target,
-        retry="EXPONENTIAL_DECAY_RETRY",
-        errors="NONE",
-        dead_letter={"Arn": arn, "Network": "PublicNetwork"},
-        concurrency=7,
-    )
-    await put(wired, changed)
-    assert wired.config() == {
-        "eventRuleFilterPattern": '{"source":["a"]}',
-        "eventSinkConfig": {"deliveryOption": {"concurrency": 7}},
-        "runOptions": {
-            "retryStrategy": {"PushRetryStrategy": "EXPONENTIAL_DECAY_RETRY"},
-            "errorsTolerance": "NONE",
-            "deadLetterQueue": {"Arn": arn, "Network": "PublicNetwork"},
-        },
-    }
-    await update(wired, config=wired.view().config)
-    assert wired.stored_rule("f-t").targets[0].dead_letter == model.DeadLetterQueue(
-        arn, {"Network": "PublicNetwork"}
-    )
-    await put(wired, worlds.as_input(target))
-    assert wired.config() == {"eventRuleFilterPattern": '{"source":["a"]}'}
-
-
-async def test_settings_taken_away_on_the_bus_side_leave_the_config(wired: worlds.World) -> None:
-    await update(wired, config=FULL)
-    target = wired.stored_rule("f-t").targets[0]
-    await put(wired, worlds.as_input(target, retry=None, dead_letter=None, errors=None))
-    options = wired.config()["runOptions"]
-    assert "deadLetterQueue" not in options
-    assert "errorsTolerance" not in options
-    assert options["retryStrategy"] == {"MaximumRetryAttempts": 3}
-    assert options["maximumTasks"] == 3
-
-
-@pytest.mark.parametrize(
-    ("key", "form", "value", "path", "said"),
-    [
-        ("InvocationType", "CONSTANT", "Async", "asyncInvocationType", True),
-        ("body", "JSONPATH", "$.data", "eventSinkConfig.deliveryOption.eventSchema", "RawData"),
-    ],
-)
-async def test_parameters_with_a_word_for_them_are_seen(
-    wired: worlds.World, key: str, form: str, value: str, path: str, said: object
-) -> None:
-    target = wired.stored_rule("f-t").targets[0]
-    await put(wired, worlds.with_param(target, key, form, value))
-    here: Any = wired.config()
-    for step in path.split("."):
-        here = here[step]
-    assert here == said
-    assert wired.view().status == "ENABLE"
-
-
-@pytest.mark.parametrize(
-    ("form", "value"),
-    [("JSONPATH", "$.data.order"), ("CONSTANT", "x"), ("TEMPLATE", '{"a":"$.data.a"}')],
-)
-async def test_a_body_without_a_word_keeps_the_last_config_and_marks_the_trigger(
-    wired: worlds.World, form: str, value: str
-) -> None:
-    before = wired.view()
-    await edit_rule(wired, pattern='{"type":["b"]}')
-    target = wired.stored_rule("f-t").targets[0]
-    await put(wired, worlds.with_param(target, "Body", form, value))
-    await edit_rule(wired, pattern='{"type":["c"]}')
-    view = wired.view()
-    assert view.status == "ModifiedByEventBridge"
-    assert (view.name, view.id, view.type) == (before.name, before.id, before.type)
-    assert wired.config() == {
-        "eventRuleFilterPattern": '{"type":["b"]}',
-        "x-headrace-pattern": '{"type":["c"]}',
-    }
-    await put(wired, worlds.as_input(target))
-    assert wired.view().status == "ENABLE"
-    assert wired.config() == {"eventRuleFilterPattern": '{"type":["c"]}'}
-
-
-async def test_a_config_read_while_modified_can_be_sent_back(wired: worlds.World) -> None:
-    """The key that is ours, for reading only, is not kept."""
-    target = wired.stored_rule("f-t").targets[0]
-    await put(wired, worlds.with_param(target, "Body", "CONSTANT", "x"))
-    await update(wired, config=wired.view().config)
-    assert wired.config() == {"eventRuleFilterPattern": '{"source":["a"]}'}
-    assert wired.view().status == "ENABLE"
-    assert param(wired.stored_rule("f-t").targets[0], "Body") == ("ORIGINAL", None)
-
-
-async def test_a_description_alone_does_not_undo_what_the_bus_side_did(
-    wired: worlds.World,
-) -> None:
-    target = wired.stored_rule("f-t").targets[0]
-    await put(wired, worlds.with_param(target, "Body", "CONSTANT", "x"))
-    await update(wired, description="new")
-    assert wired.view().status == "ModifiedByEventBridge"
-    assert param(wired.stored_rule("f-t").targets[0], "Body") == ("CONSTANT", "x")
-
-
-async def test_a_pattern_edit_never_changes_the_payload(wired: worlds.World) -> None:
-    await update(wired, config=FULL)
-    before = wired.stored_rule("f-t").targets
-    await edit_rule(wired, pattern='{"type":["b"]}')
-    assert wired.stored_rule("f-t").targets == before
-
-
-async def test_other_targets_leave_the_trigger_as_it_is(wired: worlds.World) -> None:
-    before = wired.view()
-    added = [worlds.web(), worlds.calls("f", "again"), worlds.calls("g", "other")]
-    await wired.catalog.put_targets(ACCOUNT, "default", "f-t", added)
-    after = wired.view()
-    assert (after.config, after.status) == (before.config, before.status)
-    assert wired.trigger_names("f") == ["default|f-t|again", "t"]
-    assert wired.trigger_names("g") == ["default|f-t|other"]
-
-
-# -- stale writes
-
-
-async def test_a_stale_trigger_update_names_the_bus_sides_change(wired: worlds.World) -> None:
-    seen = wired.view().revision
-    wired.clock.now_ms = 1_700_000_100_000
-    await edit_rule(wired, pattern="{}", status="DISABLE")
-    with pytest.raises(errors.EditConflict) as refused:
-        await wired.catalog.update_trigger(
-            ACCOUNT, "f", "t", inputs.TriggerPatch(description="x"), revision=seen
-        )
-    told = "pattern, status on the bus side at 2023-11-14T22:15:00Z"
-    assert told in refused.value.message
-    assert wired.stored_rule("f-t").description == ""
-
-
-async def test_a_stale_rule_update_names_the_function_sides_change(wired: worlds.World) -> None:
-    _, seen = wired.catalog.get_rule(ACCOUNT, "default", "f-t")
-    await update(wired, config=FULL)
-    with pytest.raises(errors.EditConflict, match="status, target .* on the function side"):
-        await wired.catalog.update_rule(
-            ACCOUNT, "default", "f-t", inputs.RulePatch(pattern="{}"), revision=seen
-        )
-    with pytest.raises(errors.EditConflict):
-        await wired.catalog.delete_rule(ACCOUNT, "default", "f-t", revision=seen)
-    with pytest.raises(errors.EditConflict):
-        await wired.catalog.delete_trigger(ACCOUNT, "f", "t", revision=seen)
-
-
-async def test_an_edit_with_the_revision_that_was_read_goes_through(wired: worlds.World) -> None:
-    view = await wired.catalog.update_trigger(
-        ACCOUNT, "f", "t", inputs.TriggerPatch(description="x"), revision=wired.view().revision
-    )
-    assert view.revision == wired.view().revision
-    await wired.catalog.delete_trigger(ACCOUNT, "f", "t", revision=view.revision)
-
-
-async def test_a_change_of_the_trigger_alone_is_named_so(wired: worlds.World) -> None:
-    seen = wired.view().revision
-    await update(wired, invocation_role="role")
-    with pytest.raises(errors.EditConflict, match="trigger on the function side"):
-        await wired.catalog.delete_rule(ACCOUNT, "default", "f-t", revision=seen)
 
 
 def test_every_key_of_the_config_has_a_fate() -> None:

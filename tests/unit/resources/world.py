@@ -1,4 +1,6 @@
-"""What the catalog's tests share: a catalog over the memory engine, still time, seeded chance, short inputs."""
+"""What the catalog's tests share: a catalog over the memory engine, still time, seeded chance,
+short inputs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import msgspec
 
 from headrace.core import limits
 from headrace.resources import catalog as catalogs
-from headrace.resources import editing, inputs, model
+from headrace.resources import editing, inputs, model, targets
 from headrace.store.memory import registry as memory
 
 ACCOUNT = "1234567890"
@@ -151,3 +153,35 @@ def with_param(target: model.Target, key: str, form: str, value: Any = None) -> 
         if each.key.lower() != key.lower()
     ]
     return as_input(target, params=[*kept, inputs.ParamInput(key, form, value, value and "${a}")])
+
+
+def param(target: model.Target, key: str) -> tuple[str, str | None]:
+    found = targets.param(target, key)
+    assert found is not None
+    return found.form, found.value
+
+
+async def update(world: World, name: str = "t", **patch: Any) -> inputs.Trigger:
+    return await world.catalog.update_trigger(ACCOUNT, "f", name, inputs.TriggerPatch(**patch))
+
+
+#: A triggerConfig that says everything it can.
+FULL_CONFIG = trigger_config(
+    triggerEnable=False,
+    asyncInvocationType=True,
+    eventSourceConfig={"eventSourceType": "Default", "eventSourceParameters": {}},
+    eventSinkConfig={
+        "deliveryOption": {"mode": "event-driven", "eventSchema": "RawData", "concurrency": "2"}
+    },
+    runOptions={
+        "mode": "event-driven",
+        "errorsTolerance": "ALL",
+        "retryStrategy": {
+            "PushRetryStrategy": "EXPONENTIAL_DECAY_RETRY",
+            "MaximumRetryAttempts": 3,
+        },
+        "deadLetterQueue": {"Arn": dead_letter_arn("d")},
+        "batchWindow": {"CountBasedWindow": 2},
+        "maximumTasks": 3,
+    },
+)

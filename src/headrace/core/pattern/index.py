@@ -306,8 +306,7 @@ def _affixes_of(condition: Condition) -> list[predicates.Prefix | predicates.Suf
 def _ranges_of(condition: Condition) -> list[predicates.Numeric]:
     """The ranges one of which must hold a value; empty if it need be in none."""
     ranges = [test for test in condition.tests if isinstance(test, predicates.Numeric)]
-    everything = any(r.low == -math.inf and r.high == math.inf for r in ranges)
-    return ranges if len(ranges) == len(condition.tests) and not everything else []
+    return ranges if len(ranges) == len(condition.tests) else []
 
 
 class _Signature:

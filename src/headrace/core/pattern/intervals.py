@@ -49,5 +49,8 @@ class Intervals(Generic[Held]):
 
 
 def _center(ranges: Sequence[tuple[float, float, object]]) -> float:
+    """A bound of one of the ranges, so that every node keeps at least one and building ends."""
     bounds = sorted(b for low, high, _ in ranges for b in (low, high) if math.isfinite(b))
-    return bounds[len(bounds) // 2] if bounds else 0.0
+    if bounds:
+        return bounds[len(bounds) // 2]
+    return ranges[0][1] if ranges else 0.0

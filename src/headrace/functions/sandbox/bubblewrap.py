@@ -55,13 +55,13 @@ class Bubblewrap:
     rung = "L3"
 
     def __init__(self, program: str) -> None:
-        self._program = program
+        self.program = program
         self._walls = tuple(_walls())
 
     @property
     def description(self) -> str:
         return (
-            f"bubblewrap ({self._program}): own namespaces, no network, no capabilities; "
+            f"bubblewrap ({self.program}): own namespaces, no network, no capabilities; "
             "no seccomp filter and no memory limit yet"
         )
 
@@ -72,7 +72,7 @@ class Bubblewrap:
         script, *arguments = spec.bootstrap
         secret = _descriptor_of(_environment_flags(spec.environment))
         argv = (
-            self._program,
+            self.program,
             *self._walls,
             *("--args", str(secret)),
             *("--ro-bind", str(spec.code), "/code", "--ro-bind", str(spec.runtime), "/runtime"),
@@ -90,7 +90,7 @@ class Bubblewrap:
         line.
         """
         argv = [
-            self._program,
+            self.program,
             *self._walls,
             *_LOCKED,
             "--",

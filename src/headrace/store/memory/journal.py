@@ -249,6 +249,7 @@ class MemoryJournal:
             log.events[position] = record
         first = log.segments[0].first
         for settlement in frame.settlements:
+            assert settlement.position < header, "a settlement is about an event that is written"
             if settlement.position >= first:
                 attempts = log.attempts.setdefault(settlement.position, [])
                 attempts.append(ports.Attempted(frame.at_ms, settlement))

@@ -128,7 +128,10 @@ def _upgrade(path: Path, migrations: Mapping[int, Migration], newest: int) -> No
     if not version.exists():
         _write_version(version, newest)
         return
-    found = msgspec.json.decode(version.read_bytes(), type=_Version).format
+    try:
+        found = msgspec.json.decode(version.read_bytes(), type=_Version).format
+    except msgspec.MsgspecError as error:
+        raise ports.Corrupt(f"{version} cannot be read: {error}") from error
     if found > newest:
         raise DirectoryTooNew(
             f"{path} has format {found}, this version of Headrace knows up to {newest}:"

@@ -80,7 +80,7 @@ class Janitor:
             self._thread.join()
 
     def close(self) -> None:
-        """Close the connections, after the readers': who closes last empties the log, and may write."""
+        """Close the connections. After the readers': who closes last empties the log."""
         if self._head is not None:
             self._head[1].close()
         for connection, _ in self._rolled:
@@ -107,12 +107,12 @@ class Janitor:
         while not self._stopping.is_set():
             self._prepare_next()
             written = self._checkpoint_step()
-            waiting = self._seal_one()
+            blocked = self._seal_rolled()
             if self._writer.broken is not None or self._writer.fenced is not None:
                 break
-            if not written and not waiting and not self._work.is_set():
+            if not written and not blocked and not self._work.is_set():
                 break
-            self._stopping.wait(_RETRY_S if waiting and not written else self._pause_s)
+            self._stopping.wait(_RETRY_S if blocked and not written else self._pause_s)
             self._work.clear()
         with self._idle:
             self._is_idle = not self._work.is_set()
@@ -161,26 +161,25 @@ class Janitor:
 
     # ------------------------------------------------------------ seal
 
-    def _seal_one(self) -> bool:
-        """Seal the oldest rolled file. True while one is waiting."""
-        if not self._rolled:
-            return False
-        connection, segment = self._rolled[0]
-        try:
-            if segment.first not in self._indexed:
-                segments.index(connection)
-                self._indexed.add(segment.first)
-            sealed = self._leave_log(connection, segment)
-        except apsw.BusyError:
-            return True
-        except apsw.Error as error:
-            self._writer.note_background_failure(error, connection)
-            return True
-        if sealed:
+    def _seal_rolled(self) -> bool:
+        """Seal what was rolled, oldest first; True when one must wait for a reader or for room."""
+        while self._rolled:
+            connection, segment = self._rolled[0]
+            try:
+                if segment.first not in self._indexed:
+                    segments.index(connection)
+                    self._indexed.add(segment.first)
+                if not self._leave_log(connection, segment):
+                    return True
+            except apsw.BusyError:
+                return True
+            except apsw.Error as error:
+                self._writer.note_background_failure(error, connection)
+                return True
             self._rolled.popleft()
             self._indexed.discard(segment.first)
             connection.close()
-        return bool(self._rolled)
+        return False
 
     def _leave_log(self, connection: disks.Connection, segment: segments.Segment) -> bool:
         """Turn the file into one that never changes, while no lane has it open."""

@@ -16,12 +16,12 @@ import apsw
 import msgspec
 
 from headrace.store import frames, ports
-from headrace.store.settings import MIB, JournalSettings
+from headrace.store.settings import JournalSettings
+from headrace.store.sqlite import chain
 from headrace.store.sqlite import disk as disks
+from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
 
-_SPACE_CHECK_BYTES = MIB
-_SPACE_CHECK_FRAMES = 64
 #: How long emptying the log waits for readers before it lets it grow.
 _RESTART_WAIT_MS = 50
 
@@ -46,10 +46,7 @@ class Writer:
         self._epoch = 0
         self._msets: dict[tuple[int, ...], int] = {}
         self._wal_bytes_next = settings.wal_bytes_max
-        self._unchecked_bytes = 0
-        self._unchecked_frames = 0
-        self._low_disk_bytes = 0
-        self._room_is_low = False
+        self._room = rooms.Room(disk, folder, settings)
         #: Oldest first, the head last. Replaced as a whole, so that readers see one state of it.
         self.segments: tuple[segments.Segment, ...] = ()
         #: Set once, by any thread: why nothing may be written any more.
@@ -70,10 +67,6 @@ class Writer:
         return self.segments[-1]
 
     @property
-    def reserve_path(self) -> Path:
-        return self.folder / "reserve"
-
-    @property
     def next_path(self) -> Path:
         return self.folder / f"next-{self._epoch}{segments.UNFINISHED}"
 
@@ -88,15 +81,9 @@ class Writer:
 
     def _open(self) -> ports.Opened:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not segments.listed(self.folder):
-            self._make_first()
-        connection = self._take_head()
-        self._connection = connection
-        self._low_disk_bytes = (
-            self._settings.low_disk_bytes
-            if self._settings.low_disk_bytes is not None
-            else self._disk.low_disk_bytes(self.folder)
-        )
+        taken = chain.take(self._disk, self.folder, self._shard)
+        connection = self._connection = taken.head
+        self._epoch, self.segments = taken.epoch, tuple(taken.segments)
         self._watch_wal(connection)
         self._msets = {
             tuple(msgspec.json.decode(subs, type=list[int])): number
@@ -104,7 +91,7 @@ class Writer:
         }
         at, state = self._newest_snapshot(connection)
         marks = dict(connection.execute("SELECT name, value FROM mark"))
-        self._check_room()
+        self._room.check()
         return ports.Opened(
             self._epoch, ports.Position(self.head.last), ports.Position(at), state, marks
         )
@@ -114,66 +101,6 @@ class Writer:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _make_first(self) -> None:
-        first = self._shard << ports.SEQUENCE_BITS
-        unfinished = self.folder / f"first{segments.UNFINISHED}"
-        segments.make(self._disk, unfinished, self._shard, first=first)
-        self._disk.rename(unfinished, segments.path_of(self.folder, first))
-        self._disk.sync_directory(self.folder)
-        self._disk.sync_directory(self.folder.parent)
-
-    def _take_head(self) -> disks.Connection:
-        """Follow the chain from the oldest file, take the next epoch, remove what is not in it."""
-        path = segments.listed(self.folder)[0]
-        kept: list[segments.Segment] = []
-        while path.exists():
-            connection = segments.open_to_write(self._disk, path)
-            try:
-                following = self._join(connection, path, kept)
-            except BaseException:
-                connection.close()
-                raise
-            if following is None:
-                self.segments = tuple(kept)
-                self._remove_unchained()
-                return connection
-            connection.close()
-            path = segments.path_of(self.folder, following)
-        raise ports.Corrupt(f"{path} is missing")
-
-    def _join(
-        self, connection: disks.Connection, path: Path, kept: list[segments.Segment]
-    ) -> int | None:
-        """Add a file to the chain and return where the next one begins.
-
-        None: the head, now with our epoch.
-        """
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            meta = segments.read_meta(connection)
-            if meta.shard != self._shard or meta.first is None:
-                raise ports.Corrupt(f"{path}: no segment of shard {self._shard}")
-            if kept and kept[-1].last + 1 != meta.first:
-                raise ports.Corrupt(f"{path}: begins at {meta.first}, not after {kept[-1].last}")
-            segment = segments.load(connection, path, meta)
-            if meta.next is None:
-                connection.execute("UPDATE meta SET epoch = epoch + 1")
-                self._epoch = meta.epoch + 1
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        kept.append(segment)
-        return meta.next
-
-    def _remove_unchained(self) -> None:
-        chained = {segment.path for segment in self.segments}
-        unfinished = self.folder.glob(f"*{segments.UNFINISHED}*")
-        for path in (*segments.listed(self.folder), *unfinished):
-            if path not in chained:
-                segments.remove(self._disk, path)
 
     def _newest_snapshot(self, connection: disks.Connection) -> tuple[int, bytes | None]:
         for at, ledger in connection.execute(
@@ -197,13 +124,13 @@ class Writer:
         size = frames.checked_bytes(frame)
         connection = self._usable()
         if frame.events:
-            self._refuse_when_low(size)
+            self._room.refuse_events_when_low(size)
         if self.roll_is_due(frame.at_ms):
             connection = self._roll_or_go_on(connection, snapshot)
         try:
             last = self._transact(connection, frame, size)
         except ports.Full:
-            if frame.events or not self._give_up_reserve():
+            if frame.events or not self._room.give_up_reserve():
                 raise
             last = self._transact(connection, frame, size)
         self._empty_wal_if_large(connection)
@@ -232,6 +159,7 @@ class Writer:
                 self._insert_events(connection, frame, header, learned)
             packed, turns = frames.pack_settlements(frame.settlements)
             if packed:
+                assert packed[-1][0] < header, "a settlement is about an event that is written"
                 rows = [(position, header, facts) for position, facts in packed]
                 connection.executemany(_INSERT_SETTLE, rows)
             marks = frames.pack_marks(dict(frame.marks))
@@ -415,40 +343,6 @@ class Writer:
                 kept = index
         self.segments = files[kept:]
         return list(files[:kept])
-
-    # ------------------------------------------------------------ room
-
-    def _refuse_when_low(self, size: int) -> None:
-        self._unchecked_bytes += size
-        self._unchecked_frames += 1
-        if (
-            self._room_is_low
-            or self._unchecked_bytes >= _SPACE_CHECK_BYTES
-            or self._unchecked_frames >= _SPACE_CHECK_FRAMES
-        ):
-            self._check_room()
-        if self._room_is_low:
-            raise ports.Full(f"less than {self._low_disk_bytes} bytes are free")
-
-    def _check_room(self) -> None:
-        self._unchecked_bytes = self._unchecked_frames = 0
-        free = self._disk.free_bytes(self.folder)
-        self._room_is_low = free < self._low_disk_bytes
-        reserve = self._settings.reserve_bytes
-        if reserve and free > self._low_disk_bytes + reserve and not self.reserve_path.exists():
-            try:
-                self._disk.reserve(self.reserve_path, reserve)
-            except OSError as error:
-                # Somebody else was faster; the next check tries again.
-                if not isinstance(disks.translated(error, None), ports.Full):
-                    raise
-                self._disk.unlink(self.reserve_path)
-
-    def _give_up_reserve(self) -> bool:
-        if not self.reserve_path.exists():
-            return False
-        self._disk.unlink(self.reserve_path)
-        return True
 
     # ------------------------------------------------------------ write-ahead log
 

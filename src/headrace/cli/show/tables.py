@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TextIO
 from headrace.core import jsontext
 
 #: Cells longer than this are cut on a terminal, not in a file.
-CELL_CHARS_MAX = 80
+CELL_CHARS_MAX = 240
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 

@@ -7,11 +7,15 @@ from typing import Annotated, Any, cast
 import msgspec
 import typer
 
-from headrace.cli import client, failure, options, output, tables, target
+from headrace.cli import client, failure, options, target
+from headrace.cli.show import output, tables
 from headrace.core import jsontext, pattern
 
 app = typer.Typer(
-    help="Event rules and their targets.", no_args_is_help=True, rich_markup_mode=None
+    help="Event rules and their targets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 Name = Annotated[str, typer.Argument(metavar="RULE", help="The name of the rule.")]
@@ -24,7 +28,7 @@ Pattern = Annotated[
 def list_(
     bus: options.AnyBus = "",
     prefix: options.Prefix = "",
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """List the rules of a bus, or of every bus."""
@@ -60,7 +64,7 @@ def _bus_names(server: client.Client) -> list[str]:
 def get(
     name: Name,
     bus: options.Bus = "default",
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """Show one rule with its pattern and targets."""
@@ -79,9 +83,11 @@ def get(
             ("created", lambda rule: tables.time_of(rule["CreatedTimestamp"])),
         ],
     )
-    if form is options.Format.table and found["Targets"]:
+    if form is options.Format.TABLE and found["Targets"]:
         print()
-        rows = [(t["Id"], t["Type"], t["Endpoint"], t["PushRetryStrategy"]) for t in found["Targets"]]
+        rows = [
+            (t["Id"], t["Type"], t["Endpoint"], t["PushRetryStrategy"]) for t in found["Targets"]
+        ]
         tables.show(("TARGET", "TYPE", "ENDPOINT", "RETRY"), rows)
 
 
@@ -92,18 +98,21 @@ def create(
     bus: options.Bus = "default",
     description: Annotated[str, typer.Option("--description", "-d", help="For people.")] = "",
     function: Annotated[
-        list[str], typer.Option("--function", metavar="NAME", help="Call this function; repeatable.")
-    ] = [],  # noqa: B006 (typer reads it, nothing writes it)
+        list[str] | None,
+        typer.Option("--function", metavar="NAME", help="Call this function; repeatable."),
+    ] = None,
     queue: Annotated[
-        list[str], typer.Option("--queue", metavar="NAME", help="Fill this queue; repeatable.")
-    ] = [],  # noqa: B006
+        list[str] | None,
+        typer.Option("--queue", metavar="NAME", help="Fill this queue; repeatable."),
+    ] = None,
     url: Annotated[
-        list[str], typer.Option("--url", metavar="URL", help="POST to this address; repeatable.")
-    ] = [],  # noqa: B006
+        list[str] | None,
+        typer.Option("--url", metavar="URL", help="POST to this address; repeatable."),
+    ] = None,
     target_json: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--target", metavar="JSON", help="A target as the API has it, or @FILE."),
-    ] = [],  # noqa: B006
+    ] = None,
     retry: Annotated[
         target.Retry | None, typer.Option("--retry", help="When a delivery fails.")
     ] = None,
@@ -116,9 +125,9 @@ def create(
     """Make a rule: events that match PATTERN go to the targets."""
     text = options.text(pattern_text, "--pattern")
     _compiled(text)
-    given = [target.parsed(options.text(one, "--target")) for one in target_json]
+    given = [target.parsed(options.text(one, "--target")) for one in target_json or ()]
     with client.connect(endpoint) as server:
-        asked = target.Asked(functions=function, queues=queue, urls=url, retry=retry, sync=sync)
+        asked = target.Asked(function or [], queue or [], url or [], retry, sync)
         server.rpc(
             "CreateRule",
             EventBusName=bus,
@@ -163,7 +172,7 @@ def test(
         str, typer.Option("--pattern", "-p", help="The event pattern: JSON, @FILE or -.")
     ],
     event: Annotated[str, typer.Option("--event", "-e", help="The event: JSON, @FILE or -.")],
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
 ) -> None:
     """Say whether a pattern matches an event, and which fields speak against it.
 
@@ -173,9 +182,9 @@ def test(
         raise failure.usage("Standard input can be the pattern or the event, not both.")
     compiled = _compiled(options.text(pattern_text, "--pattern"))
     explained = pattern.explain(compiled, _fields(options.text(event, "--event")))
-    if form is options.Format.name:
+    if form is options.Format.NAME:
         print("match" if explained.matched else "no match")
-    elif form is options.Format.table:
+    elif form is options.Format.TABLE:
         _show(explained)
     else:
         output.machine(msgspec.to_builtins(explained), form)

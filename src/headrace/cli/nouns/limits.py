@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from headrace.cli import options, output
+from headrace.cli import options
+from headrace.cli.show import output
 from headrace.core import limits as bounds
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
-def limits(form: options.Output = options.Format.table) -> None:
+def limits(form: options.Output = options.Format.TABLE) -> None:
     """List every limit: its value here, and with `headrace up --strict-limits`."""
     found = [
         {"name": bound.name, "value": bound.wide, "strict": bound.strict}

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli import failure, servers, tables
+from headrace.cli import failure, servers
+from headrace.cli.show import tables
 
 if TYPE_CHECKING:
     from headrace import serve, settings
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-class Sandbox(str, enum.Enum):
+class Sandbox(enum.StrEnum):
     auto = "auto"
     bubblewrap = "bubblewrap"
     none = "none"
@@ -39,7 +40,7 @@ def up(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Data directory.  [default: $HEADRACE_DATA, else ~/.local/share/headrace]"),
+        typer.Option(help="Data directory, or $HEADRACE_DATA.  [default: ~/.local/share/headrace]"),
     ] = None,
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="Keep everything in memory, gone at the end.")
@@ -60,7 +61,7 @@ def up(
         bool | None,
         typer.Option(help="HTTP targets may reach private networks.  [default: on loopback only]"),
     ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Show what it does, on real events.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Show it at work.")] = False,
     once: Annotated[bool, typer.Option("--once", help="With --demo: stop afterwards.")] = False,
 ) -> None:  # fmt: skip
     """Start the server; it runs until it is told to stop (Ctrl-C, SIGTERM).

@@ -8,10 +8,13 @@ from typing import Annotated
 import msgspec
 import typer
 
-from headrace.cli import client, failure, options, output, tables
+from headrace.cli import client, failure, options
+from headrace.cli.show import output, tables
 from headrace.core import jsontext
 
-app = typer.Typer(help="Dead letters.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Dead letters.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 Rule = Annotated[
     str, typer.Option("--rule", "-r", show_default=False, help="Only those of this rule.")
@@ -25,8 +28,10 @@ LIST_MAX = 1000
 @app.command("list")
 def list_(
     rule: Rule = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many.")] = 100,
-    form: options.Output = options.Format.table,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many.")
+    ] = 100,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:  # fmt: skip
     """List dead letters, the newest first."""
@@ -52,7 +57,7 @@ def list_(
 @app.command()
 def show(
     letter: Annotated[str, typer.Argument(metavar="ID", help="As `dlq list` shows it.")],
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """Show one dead letter with its event."""
@@ -74,7 +79,7 @@ def show(
             ("type", "type"),
         ],
     )
-    if form is options.Format.table:
+    if form is options.Format.TABLE:
         text = msgspec.json.format(jsontext.compact(found["event"]), indent=2)
         print(f"\n{tables.clean_lines(text)}")
 
@@ -82,11 +87,11 @@ def show(
 @app.command()
 def replay(
     letters: Annotated[
-        list[str], typer.Argument(metavar="[ID]...", show_default=False, help="Dead letters.")
-    ] = [],  # noqa: B006 (typer reads it, nothing writes it)
+        list[str] | None, typer.Argument(metavar="[ID]...", show_default=False, help="Which.")
+    ] = None,
     rule: Rule = "",
     everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:  # fmt: skip
     """Send dead letters again to the target they failed on: by ID, of a RULE, or all."""
@@ -94,7 +99,7 @@ def replay(
         raise failure.usage("Name dead letters, or give --rule, or --all.", "headrace dlq list")
     traces: list[str] = []
     with client.connect(endpoint) as server:
-        chosen = letters or _ids(server, rule)
+        chosen, left = (letters, 0) if letters else _ids(server, rule)
         for start in range(0, len(chosen), CHUNK):
             chunk = chosen[start : start + CHUNK]
             sent = server.native("POST", "dead-letters", "resend", body={"ids": chunk})
@@ -111,9 +116,14 @@ def replay(
         columns=[("SENT AGAIN", "id"), ("TRACE", "trace_id")],
         empty="There are no dead letters.",
     )
+    if left:
+        output.done(f"{left} more dead letters are kept; run this again for those.")
 
 
-def _ids(server: client.Client, rule: str) -> list[str]:
-    """Return the letters of a rule, or all; oldest first, so that order is kept."""
+def _ids(server: client.Client, rule: str) -> tuple[list[str], int]:
+    """Return the letters of a rule, or all, oldest first to keep their order; and how many of all
+    rules are not among them when one listing could not hold them.
+    """
     found = server.native("GET", "dead-letters", rule=rule or None, limit=LIST_MAX)
-    return [letter["id"] for letter in reversed(found["dead_letters"])]
+    ids = [letter["id"] for letter in reversed(found["dead_letters"])]
+    return ids, found["total"] - len(ids) if len(ids) == LIST_MAX else 0

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from headrace.core import jsontext
 
 #: Text that needs no quotes: begins with a letter, so it is no number, date or indicator.
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+@-]*(?::?[A-Za-z0-9_./+@-]+)*(?: [A-Za-z0-9_./+@-]+)*")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+@-]*(?:[: ][A-Za-z0-9_./+@-]+)*")
 #: What YAML 1.1 or 1.2 takes for a boolean, null or number.
 _RESERVED = frozenset(
     {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
@@ -31,25 +31,32 @@ def dump(value: Any) -> str:
     return "\n".join(_lines(value)) + "\n"
 
 
-def _lines(value: Any) -> Iterator[str]:
+def _lines(value: object) -> Iterator[str]:
     """Yield the lines of `value` as a block of its own."""
-    if type(value) is dict and value:
-        for key, member in cast("dict[str, Any]", value).items():
+    members, entries = _inside(value)
+    if members or entries:
+        for key, member in members.items():
             yield from _entry(f"{_scalar(key)}:", member, "  ")
-    elif type(value) is list and value:
-        for item in cast("list[Any]", value):
-            yield from _item(item)
+        for entry in entries:
+            yield from _item(entry)
     elif _is_block(value):
         yield from _block("", value, "  ")
     else:
         yield _scalar(value)
 
 
+def _inside(value: object) -> tuple[dict[str, Any], list[Any]]:
+    """Return the members of an object and the entries of an array: one of them, or neither."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value), []
+    return {}, cast("list[Any]", value) if isinstance(value, list) else []
+
+
 def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
     """Yield `head` (`key:`) with its value on the same line or below it."""
     if type(value) in (dict, list) and value:
         yield head
-        yield from (indent + line for line in _lines(value))
+        yield from (indent + line if line else "" for line in _lines(value))
     elif _is_block(value):
         yield from _block(head, value, indent)
     else:
@@ -63,12 +70,12 @@ def _item(value: Any) -> Iterator[str]:
         return
     first, *rest = _lines(value)
     yield f"- {first}"
-    yield from (f"  {line}" for line in rest)
+    yield from (f"  {line}" if line else "" for line in rest)
 
 
-def _is_block(value: Any) -> bool:
+def _is_block(value: object) -> TypeGuard[str]:
     """True for text of several lines that a literal block keeps as it is."""
-    if type(value) is not str or "\n" not in value.rstrip("\n"):
+    if not isinstance(value, str) or "\n" not in value.rstrip("\n"):
         return False
     return not (value[0] in " \n" or value.endswith("\n\n") or _UNFIT_IN_BLOCK.search(value))
 
@@ -80,11 +87,13 @@ def _block(head: str, value: str, indent: str) -> Iterator[str]:
     yield from (f"{indent}{line}" if line else "" for line in value.rstrip("\n").split("\n"))
 
 
-def _scalar(value: Any) -> str:
-    if type(value) is not str:
+def _scalar(value: object) -> str:
+    if not isinstance(value, str):
         return jsontext.compact(value)
     if _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
         return value
+    if '"' in value and not _UNFIT_IN_BLOCK.search(value) and "\n" not in value:
+        return "'" + value.replace("'", "''") + "'"
     # JSON text is YAML text but for characters YAML takes for line breaks or refuses.
     return _UNFIT_IN_QUOTES.sub(
         lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)

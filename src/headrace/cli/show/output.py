@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from headrace.cli import options, tables, yamltext
+from headrace.cli import options
+from headrace.cli.show import tables, yamltext
 from headrace.core import jsontext
 
 Item: TypeAlias = "dict[str, Any]"
@@ -29,10 +30,10 @@ def items(
     empty: str = "",
 ) -> None:
     """Write a list. name: what `-o name` writes, a line each.  empty: said on standard error."""
-    if form is options.Format.name:
+    if form is options.Format.NAME:
         for item in found:
             print(_cell(item, name))
-    elif form is not options.Format.table:
+    elif form is not options.Format.TABLE:
         machine(list(found), form)
     elif found or not empty:
         rows = [[_cell(item, key) for _, key in columns] for item in found]
@@ -45,9 +46,9 @@ def item(
     found: Item, form: options.Format, *, name: str, facts: Sequence[Column]
 ) -> None:  # fmt: skip
     """Write one thing. name: its key for `-o name`.  facts: what the table lists."""
-    if form is options.Format.name:
+    if form is options.Format.NAME:
         print(_cell(found, name))
-    elif form is not options.Format.table:
+    elif form is not options.Format.TABLE:
         machine(found, form)
     else:
         tables.facts([(title, _cell(found, key)) for title, key in facts])
@@ -55,7 +56,7 @@ def item(
 
 def machine(value: Any, form: options.Format) -> None:
     """Write a value as JSON or YAML."""
-    if form is options.Format.yaml:
+    if form is options.Format.YAML:
         sys.stdout.write(yamltext.dump(value))
     else:
         print(msgspec.json.format(jsontext.compact(value), indent=2))

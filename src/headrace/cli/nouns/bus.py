@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import client, options, output, tables
+from headrace.cli import client, options
+from headrace.cli.show import output, tables
 
-app = typer.Typer(help="Event buses.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Event buses.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 Name = Annotated[str, typer.Argument(metavar="BUS", help="The name of the bus.")]
 
@@ -18,7 +21,7 @@ _CREATED: output.Column = ("CREATED", lambda bus: tables.time_of(bus["CreateTime
 @app.command("list")
 def list_(
     prefix: options.Prefix = "",
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """List the event buses."""
@@ -35,7 +38,7 @@ def list_(
 
 @app.command()
 def get(
-    name: Name, form: options.Output = options.Format.table, endpoint: options.Endpoint = ""
+    name: Name, form: options.Output = options.Format.TABLE, endpoint: options.Endpoint = ""
 ) -> None:
     """Show one event bus."""
     with client.connect(endpoint) as server:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from headrace.cli import client, options, output, tables
+from headrace.cli import client, options
+from headrace.cli.show import output, tables
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def status(
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """Show the running server: version, sandbox, events kept, dead letters, books."""
@@ -30,18 +31,22 @@ def status(
             ("sandbox", lambda one: f"{one.get('sandbox')}: {one.get('sandbox_description')}"),
             ("buses", "buses"),
             ("functions", "functions"),
-            ("events kept", _events),
+            ("journal", _journal),
             ("oldest", lambda one: tables.time_of(one["usage"]["oldest_ms"])),
-            ("disk used", lambda one: tables.size_of(one["usage"]["bytes_used"])),
-            ("disk free", lambda one: tables.size_of(one["usage"]["bytes_free"])),
+            ("disk", _disk),
             ("dead letters", "dead_letters"),
             ("books balance", "balanced"),
         ],
     )
 
 
-def _events(found: output.Item) -> int:
+def _journal(found: output.Item) -> str:
     usage = found["usage"]
-    return max(0, usage["last"] - usage["first"] + 1)
+    return f"{usage['segments']} segments, up to position {usage['last']}"
 
 
+def _disk(found: output.Item) -> str | None:
+    if found.get("store") == "memory":
+        return None
+    used, free = found["usage"]["bytes_used"], found["usage"]["bytes_free"]
+    return f"{tables.size_of(used)} used, {tables.size_of(free)} free"

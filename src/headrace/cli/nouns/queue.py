@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import client, options, output, tables
+from headrace.cli import client, options
+from headrace.cli.show import output, tables
 
-app = typer.Typer(help="Built-in queues.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Built-in queues.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The name of the queue.")]
 
@@ -16,7 +19,7 @@ Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The name of the queu
 @app.command("list")
 def list_(
     prefix: options.Prefix = "",
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """List the queues and how many messages wait in each."""
@@ -48,7 +51,7 @@ def create(name: Name, endpoint: options.Endpoint = "") -> None:
 def send(
     name: Name,
     body: Annotated[str, typer.Argument(metavar="BODY", help="Text, @FILE or -.")],
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """Put one message into a queue."""
@@ -62,7 +65,7 @@ def send(
 def peek(
     name: Name,
     limit: options.Limit = 10,
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """Show the oldest messages and leave them where they are."""
@@ -79,7 +82,7 @@ def peek(
         ],
         empty=f"The queue {name} is empty.",
     )
-    if form is options.Format.table and found["total"] > len(found["messages"]):
+    if form is options.Format.TABLE and found["total"] > len(found["messages"]):
         output.done(f"{len(found['messages'])} of {found['total']} messages; see --limit")
 
 

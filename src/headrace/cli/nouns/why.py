@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import client, failure, options, output, tables
+from headrace.cli import client, failure, options
+from headrace.cli.show import output, tables
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -19,7 +20,7 @@ def why(
     ] = "",
     bus: options.AnyBus = "",
     source: options.Source = "",
-    form: options.Output = options.Format.table,
+    form: options.Output = options.Format.TABLE,
     endpoint: options.Endpoint = "",
 ) -> None:
     """Say why each rule did or did not take an event, and what became of its deliveries.
@@ -31,10 +32,10 @@ def why(
             "GET", "events", event, "why",
             bus=bus or None, source=source or None, rule=rule or None,
         )  # fmt: skip
-    if form is options.Format.name:
+    if form is options.Format.NAME:
         for verdict in found["rules"]:
             print(verdict["rule"])
-    elif form is options.Format.table:
+    elif form is options.Format.TABLE:
         _show(found)
     else:
         output.machine(found, form)
@@ -47,8 +48,8 @@ def _taken(verdict: output.Item) -> bool:
 
 
 def _show(found: output.Item) -> None:
-    event = found["id"], found["source"], found["type"]
-    print(f"event {tables.clean(event[0])}  from {tables.clean(event[1])}  type {tables.clean(event[2])}")
+    about = (tables.clean(found[name]) for name in ("id", "source", "type"))
+    print("event {}  from {}  type {}".format(*about))
     print(f"on bus {found['bus']}, {tables.time_of(found['received_ms'])}\n")
     if not found["rules"]:
         print("The bus has no rules: headrace rule create NAME --pattern PATTERN --function NAME")

@@ -1,0 +1,345 @@
+"""R1 and R2: kill -9 of the whole process group, again and again, under load and during edits.
+
+A producer of its own sends 1,000 events/s with 64 requests in flight and keeps a ledger that is
+fsynced before it counts an acknowledgement. Meanwhile rules are edited and functions deployed. After
+every kill the server must be ready again within the bound, no edit half made; at the end every
+acknowledged event is stored, nothing is stored that was never sent, and the books balance by an
+independent recount.
+
+usage: ./dev faults kill9 [--full]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from bench import product
+from headrace import doctor
+
+ROUNDS, ROUNDS_FULL = 30, 50
+RATE, IN_FLIGHT = 1_000, 64
+READY_S_MAX = 2.0
+HERE = Path(__file__).parent
+
+
+class Figures(msgspec.Struct):
+    """What one run saw."""
+
+    rounds: int = 0
+    sent: int = 0
+    acked: int = 0
+    stored: int = 0
+    lost: int = 0
+    phantom: int = 0
+    stored_twice: int = 0
+    delivered: int = 0
+    delivered_twice: int = 0
+    in_flight_min: int = 1 << 30
+    ready_s_max: float = 0.0
+    edits: int = 0
+    edits_torn: int = 0
+    open: int = 0
+    problems: list[str] = []
+
+
+class Run:
+    """One data directory through many lives."""
+
+    def __init__(self, home: Path, rounds: int, seed: int) -> None:
+        self.home = home
+        self.ready = home / "ready.json"
+        self.data = home / "data"
+        self.rounds = rounds
+        self.random = random.Random(seed)
+        self.figures = Figures(problems=[])
+        self.server: subprocess.Popen[str] | None = None
+        self.port = "0"
+        self.editing = Editor(self)
+
+    # -- the server --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self.ready.unlink(missing_ok=True)
+        started = time.monotonic()
+        command = [
+            sys.executable, "-m", "headrace", "up", "--port", self.port, "--data", str(self.data),
+            "--ready-file", str(self.ready),
+        ]  # fmt: skip
+        log = (self.home / "server.log").open("ab")
+        self.server = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+            cwd=product.ROOT,
+        )  # fmt: skip
+        assert self.server.stdout is not None
+        for line in self.server.stdout:
+            if "http://" in line:
+                break
+        else:
+            raise SystemExit(f"the server did not start; see {self.home}/server.log")
+        took = time.monotonic() - started
+        if self.figures.rounds:
+            self.figures.ready_s_max = max(self.figures.ready_s_max, took)
+        self.port = str(product.read(self.ready).port)
+
+    def stop(self) -> None:
+        assert self.server is not None
+        self.server.terminate()
+        self.server.wait(60)
+
+    # -- the run -----------------------------------------------------------------------------------
+
+    def run(self) -> Figures:
+        notes = self.home / "delivered"
+        with process("receiver.py", str(notes)) as receiver:
+            assert receiver.stdout is not None
+            target = int(receiver.stdout.readline())
+            self.start()
+            self.wire(target)
+            ledger = self.home / "ledger"
+            with process("producer.py", str(self.ready), str(ledger), str(RATE), str(IN_FLIGHT)) as it:
+                self.lives(it)
+                self.finish(it)
+            self.drain()
+            self.stop()
+        self.count(ledger, notes)
+        return self.figures
+
+    def wire(self, port: int) -> None:
+        """One rule to the receiver, one trigger on a function; what the edits will change."""
+        server = product.read(self.ready)
+        server.deploy("faults", "def handler(event, context):\n    return b'ok'\n")
+        target = {"Id": "t", "Type": "http", "Endpoint": f"http://127.0.0.1:{port}/"}
+        server.eventbridge(
+            "CreateRule", EventBusName="default", RuleName="push",
+            FilterPattern='{"source":["faults"]}', EventTargets=[target],
+        )  # fmt: skip
+        self.editing.create(server)
+
+    def lives(self, producer: subprocess.Popen[str]) -> None:
+        for _ in range(self.rounds):
+            self.editing.begin()
+            threading.Event().wait(self.random.uniform(0.5, 3.0))
+            assert self.server is not None
+            order(producer, {"kill": self.server.pid})
+            killed = answer(producer)
+            self.figures.in_flight_min = min(self.figures.in_flight_min, int(killed["killed"]))
+            self.server.wait()
+            self.editing.end()
+            self.figures.rounds += 1
+            self.start()
+            self.editing.check(product.read(self.ready))
+            show(f"life {self.figures.rounds} of {self.rounds}")
+
+    def finish(self, producer: subprocess.Popen[str]) -> None:
+        order(producer, {"stop": True})
+        told = answer(producer)
+        self.figures.sent, self.figures.acked = int(told["sent"]), int(told["acked"])
+
+    def drain(self) -> None:
+        """Wait until every delivery is closed (or nothing moves for a minute)."""
+        server = product.read(self.ready)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            books = server.call(server.signed("GET", "/headrace/v1/books"))
+            self.figures.open = sum(row["open"] for row in books["subscriptions"])
+            if self.figures.open == 0:
+                return
+            threading.Event().wait(0.2)
+
+    # -- the count ---------------------------------------------------------------------------------
+
+    def count(self, ledger: Path, notes: Path) -> None:
+        figures = self.figures
+        lines = ledger.read_text().splitlines()
+        sent = {line[2:] for line in lines if line.startswith("s ")}
+        acked = {line[2:] for line in lines if line.startswith("a ")}
+        stored = Counter(self.stored_ids())
+        figures.stored = len(stored)
+        figures.lost = len(acked - stored.keys())
+        figures.phantom = len(stored.keys() - sent)
+        figures.stored_twice = sum(number - 1 for number in stored.values())
+        delivered = Counter(notes.read_text().split())
+        figures.delivered = len(delivered)
+        figures.delivered_twice = sum(number - 1 for number in delivered.values())
+        undelivered = len(stored.keys() - delivered.keys())
+        report = doctor.check(self.data)
+        figures.problems = [*report.problems[:5], *self.editing.problems[:5]]
+        if undelivered:
+            figures.problems.append(f"{undelivered} stored events never reached their target")
+        figures.edits, figures.edits_torn = self.editing.made, len(self.editing.problems)
+
+    def stored_ids(self) -> Iterator[str]:
+        """Straight from the files: no code of the product stands between."""
+        for path in sorted((self.data / "shard-0000").glob("*.seg")):
+            connection = apsw.Connection(str(path))
+            rows = connection.execute("SELECT body FROM event WHERE generation >= 0")
+            for (body,) in rows:
+                event = json.loads(body)
+                if event["source"] == "faults":
+                    yield event["id"]
+
+
+class Editor(threading.Thread):
+    """Edits one rule and one function in turn; every answer is a promise."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(daemon=True)
+        self._run = run
+        self._go = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        #: What each record said: last acknowledged, last attempted.
+        self._acked = {"rule": 0, "function": 0}
+        self._sent = {"rule": 0, "function": 0}
+        self.made = 0
+        self.problems: list[str] = []
+
+    def create(self, server: product.Product) -> None:
+        server.eventbridge(
+            "CreateRule", EventBusName="default", RuleName="edited", Description="0",
+            FilterPattern='{"source":["nobody"]}',
+        )  # fmt: skip
+        server.deploy("edited", "def handler(event, context):\n    return b'0'\n", description="0")
+        trigger = {
+            "triggerName": "t", "triggerType": "eventbridge",
+            "triggerConfig": json.dumps(
+                {"triggerEnable": True, "eventRuleFilterPattern": '{"source":["nobody"]}',
+                 "eventSourceConfig": {"eventSourceType": "Default"}}
+            ),
+        }  # fmt: skip
+        self._fc(server, "POST", "/2023-03-30/functions/edited/triggers", trigger)
+        self.start()
+
+    def begin(self) -> None:
+        self._go.set()
+
+    def end(self) -> None:
+        self._go.clear()
+        self._idle.wait(30)
+
+    def run(self) -> None:
+        while True:
+            self._go.wait()
+            self._idle.clear()
+            # A refused connection or a cut answer: the server was killed under the edit.
+            with contextlib.suppress(OSError, ValueError, SystemExit, EOFError):
+                self._edit(product.read(self._run.ready))
+            self._idle.set()
+
+    def _edit(self, server: product.Product) -> None:
+        number = self._sent["rule"] + 1
+        self._sent["rule"] = number
+        server.eventbridge(
+            "UpdateRule", EventBusName="default", RuleName="edited", Description=str(number),
+            FilterPattern=json.dumps({"source": [f"nobody-{number}"]}),
+        )  # fmt: skip
+        self._acked["rule"] = number
+        number = self._sent["function"] + 1
+        self._sent["function"] = number
+        source = f"def handler(event, context):\n    return b'{number}'\n"
+        body = {"description": str(number), "code": {"zipFile": product.zipped(source)}}
+        self._fc(server, "PUT", "/2023-03-30/functions/edited", body)
+        self._acked["function"] = number
+        self.made += 2
+
+    def check(self, server: product.Product) -> None:
+        """After a restart: each record is one of the attempted ones, not older than acknowledged."""
+        rule = server.eventbridge("GetRule", EventBusName="default", RuleName="edited")["Data"]
+        number = int(rule["Description"])
+        self._fits("rule", number)
+        if number and json.loads(rule["FilterPattern"]) != {"source": [f"nobody-{number}"]}:
+            self.problems.append(f"rule edit {number} is half made: {rule}")
+        function = self._fc(server, "GET", "/2023-03-30/functions/edited", None)
+        self._fits("function", int(function["description"]))
+        path = "/2023-03-30/functions/edited/invocations"
+        said = server.text(server.signed("POST", path, b"{}", action="InvokeFunction"))
+        if said != function["description"].encode():
+            self.problems.append(f"function {function['description']} runs the code of {said!r}")
+        views = self._fc(server, "GET", "/2023-03-30/functions/edited/triggers", None)["triggers"]
+        if [view["triggerName"] for view in views] != ["t"]:
+            self.problems.append(f"triggers after a kill: {views}")
+
+    def _fits(self, what: str, number: int) -> None:
+        if not self._acked[what] <= number <= self._sent[what]:
+            self.problems.append(
+                f"{what}: acknowledged {self._acked[what]}, sent {self._sent[what]}, found {number}"
+            )
+
+    def _fc(self, server: product.Product, method: str, path: str, body: object) -> dict[str, object]:
+        raw = b"" if body is None else json.dumps(body).encode()
+        return server.call(server.signed(method, path, raw))
+
+
+@contextlib.contextmanager
+def process(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A helper process in a group of its own: the kills do not reach it."""
+    it = subprocess.Popen(
+        [sys.executable, str(HERE / script), *arguments], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=product.ROOT,
+    )  # fmt: skip
+    try:
+        yield it
+    finally:
+        it.terminate()
+        it.wait()
+
+
+def order(process: subprocess.Popen[str], message: dict[str, object]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(message) + "\n")
+    process.stdin.flush()
+
+
+def answer(process: subprocess.Popen[str]) -> dict[str, object]:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("the producer ended by itself")
+    return json.loads(line)
+
+
+def show(text: str) -> None:
+    print(f"faults: {text}", file=sys.stderr, flush=True)
+
+
+def passed(figures: Figures) -> bool:
+    zero = (figures.lost, figures.phantom, figures.edits_torn, len(figures.problems), figures.open)
+    return (
+        not any(zero)
+        and figures.acked > 0
+        and figures.in_flight_min >= 50
+        and figures.ready_s_max <= READY_S_MAX
+    )
+
+
+def main(rounds: int | None = None, seed: int = 0) -> int:
+    if rounds is None:
+        rounds = ROUNDS_FULL if "--full" in sys.argv else ROUNDS
+    home = Path(tempfile.mkdtemp(prefix="headrace-kill9-"))
+    figures = Run(home, rounds, seed).run()
+    good = passed(figures)
+    print(json.dumps({"bar": "kill9", "figures": msgspec.to_builtins(figures), "pass": good}))
+    if good:
+        import shutil
+
+        shutil.rmtree(home)
+    else:
+        show(f"the data directory and logs are kept in {home}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Functions without a process: packages, the pool, logs, frames."""

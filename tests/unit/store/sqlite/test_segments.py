@@ -1,0 +1,243 @@
+"""Segment files: what is on disk, what a crash leaves, what verifying finds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import apsw
+import pytest
+
+from headrace.store import ports
+from headrace.store.settings import JournalSettings
+from headrace.store.sqlite import Directory, SqliteJournal, verify
+from headrace.store.sqlite import disk as disks
+from headrace.store.sqlite import segment as segments
+from tests.contract.making import delivered, event, frame, replayed
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = JournalSettings(roll_events=10, low_disk_bytes=0, reserve_bytes=0)
+
+
+class Bench:
+    """One data directory and the journals opened on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.directory = Directory(path, None, disks.Disk())
+        self.folder = self.directory.shard(0)
+        self.executor = ThreadPoolExecutor(1)
+        self._journals: list[SqliteJournal] = []
+
+    async def open(self, settings: JournalSettings = SETTINGS) -> SqliteJournal:
+        journal = SqliteJournal(self.directory, writer=self.executor, settings=settings)
+        await journal.open()
+        self._journals.append(journal)
+        return journal
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+    async def close(self) -> None:
+        for journal in self._journals:
+            await journal.close()
+        self._journals = []
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    await made.close()
+    made.executor.shutdown()
+
+
+async def fill(journal: SqliteJournal, count: int) -> list[ports.Position]:
+    return [await journal.append(frame(number)) for number in range(count)]
+
+
+async def test_files_are_named_by_their_first_sequence(bench: Bench) -> None:
+    journal = await bench.open()
+    await fill(journal, 25)
+    await journal.quiesce()
+    found = [name for name in bench.names() if name.endswith(".seg")]
+    assert found == ["000000000000.seg", "000000000021.seg", "000000000041.seg"]
+
+
+async def test_a_sealed_file_is_one_file_with_all_it_needs(bench: Bench, tmp_path: Path) -> None:
+    """Copied away alone, it replays and answers through its indexes."""
+    journal = await bench.open()
+    await journal.append(ports.Frame(1, (event(0),), marks={"m": b"1"}))
+    await fill(journal, 20)
+    await journal.quiesce()
+    assert not [name for name in bench.names() if name.startswith("000000000000.seg-")]
+    alone = tmp_path / "alone.seg"
+    shutil.copy(bench.folder / "000000000000.seg", alone)
+    assert verify.problems(disks.Disk(), alone) == []
+    connection = apsw.Connection(str(alone), flags=apsw.SQLITE_OPEN_READONLY)
+    indexes = {row[1] for row in connection.execute("PRAGMA index_list(event)")}
+    assert indexes == {"event_key", "event_kind", "event_mset", "event_ms"}
+    (plan,) = connection.execute(
+        "EXPLAIN QUERY PLAN SELECT pos FROM event WHERE key = 1 ORDER BY pos DESC LIMIT 5"
+    )
+    assert "event_key" in plan[3]
+    assert [row[0] for row in connection.execute("PRAGMA page_size")] == [8192]
+    assert [row[0] for row in connection.execute("PRAGMA journal_mode")] == ["delete"]
+    connection.close()
+
+
+async def test_frame_rows_carry_the_sums_of_their_frame(bench: Bench) -> None:
+    journal = await bench.open()
+    first = await journal.append(frame(1, 2))
+    await journal.append(
+        ports.Frame(
+            7_000,
+            (event(3, matches=()),),
+            (
+                delivered(first),
+                ports.Settlement(first, 2, ports.Verdict.RETRY, wait_ms=10),
+            ),
+        )
+    )
+    await bench.close()
+    connection = apsw.Connection(str(bench.folder / "000000000000.seg"))
+    rows = list(
+        connection.execute("SELECT pos, at_ms, events, deliveries, facts, closings FROM frame")
+    )
+    assert rows == [(1, 5_000, 2, 4, 0, 0), (4, 7_000, 1, 0, 2, 1)]
+    connection.close()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_half_made_next_file_is_removed(bench: Bench, begun: bool) -> None:
+    """A crash before the old head names the new file: the new one was never referred to."""
+    journal = await bench.open()
+    lasts = await fill(journal, 3)
+    await bench.close()
+    stray = segments.path_of(bench.folder, lasts[-1] + 1)
+    first = lasts[-1] + 1 if begun else None
+    segments.make(disks.Disk(), stray, 0, first=first)
+    (bench.folder / f"{stray.name}-wal").write_bytes(b"left over")
+    (bench.folder / "next-1.new").write_bytes(b"torn")
+    journal = await bench.open()
+    await journal.quiesce()
+    assert stray.name not in bench.names()
+    assert [one.last for one in await replayed(journal)] == lasts
+    await fill(journal, 20)
+    assert len(await replayed(journal)) == 23
+
+
+async def test_a_missing_file_of_the_chain_is_an_error_not_a_gap(bench: Bench) -> None:
+    journal = await bench.open()
+    await fill(journal, 35)
+    await bench.close()
+    (bench.folder / "000000000021.seg").unlink()
+    with pytest.raises(ports.Corrupt, match="missing"):
+        await bench.open()
+
+
+async def test_sealing_goes_on_after_a_restart(bench: Bench) -> None:
+    """A file that was rolled but not sealed, as a crash leaves it."""
+    journal = await bench.open()
+    await fill(journal, 25)
+    await journal.quiesce()
+    await bench.close()
+    connection = apsw.Connection(str(bench.folder / "000000000000.seg"))
+    connection.execute("UPDATE meta SET sealed = 0, settles_from = NULL")
+    connection.execute("DROP INDEX event_key")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    journal = await bench.open()
+    assert await journal.quiesce()
+    assert [one.sealed for one in await journal.segments()] == [True, True, False]
+    assert len(await replayed(journal)) == 25
+
+
+async def test_a_reader_in_the_way_delays_sealing_only(bench: Bench) -> None:
+    journal = await bench.open()
+    await fill(journal, 5)
+    walk = journal.replay(ports.Position(0))
+    await anext(walk)
+    await fill(journal, 20)
+    # The walk keeps its file open, so the file cannot leave its log yet.
+    assert not (await journal.segments())[0].sealed
+    await walk.aclose()
+    assert await journal.quiesce()
+    assert [one.sealed for one in await journal.segments()] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE event SET body = x'00' WHERE pos = 6",
+        "UPDATE event SET kind = kind + 1 WHERE pos = 6",
+        "UPDATE mset SET subs = '[1,3]'",
+        "DELETE FROM event WHERE pos = 6",
+        "UPDATE frame SET at_ms = at_ms + 1 WHERE pos = 5",
+        "UPDATE frame SET marks = NULL WHERE pos = 1",
+        "DELETE FROM settle",
+        "DELETE FROM frame WHERE pos = 5",
+        "INSERT INTO settle SELECT pos, frame + 1, facts FROM settle",
+        "UPDATE settle SET pos = pos + 2",
+    ],
+)
+async def test_any_changed_row_is_found_by_verify(bench: Bench, damage: str) -> None:
+    journal = await bench.open()
+    position = await journal.append(ports.Frame(1, (event(0),), marks={"m": b"1"}))
+    await journal.append(ports.Frame(2, (event(1),), (delivered(position),)))
+    await fill(journal, 5)
+    assert await journal.verify() == []
+    await bench.close()
+    connection = apsw.Connection(str(bench.folder / "000000000000.seg"))
+    connection.execute(damage)
+    connection.close()
+    journal = await bench.open()
+    (problem,) = (await journal.verify())[-1:]
+    assert problem.startswith("000000000000.seg: ")
+
+
+async def test_a_damaged_frame_stops_a_replay(bench: Bench) -> None:
+    """Also without bodies: the sum over the rest is a sum of its own."""
+    journal = await bench.open()
+    await fill(journal, 5)
+    await bench.close()
+    connection = apsw.Connection(str(bench.folder / "000000000000.seg"))
+    connection.execute("UPDATE event SET generation = 9 WHERE pos = 6")
+    connection.close()
+    journal = await bench.open()
+    with pytest.raises(ports.Corrupt):
+        await replayed(journal, bodies=False)
+
+
+async def test_the_log_is_emptied_at_its_high_water_mark(bench: Bench) -> None:
+    """A background that never gets a turn must not let the log grow without bound."""
+    settings = JournalSettings(
+        wal_bytes_max=1 << 20, checkpoint_ms=60_000, low_disk_bytes=0, reserve_bytes=0
+    )
+    journal = await bench.open(settings)
+    for number in range(200):
+        await journal.append(ports.Frame(1, (event(number, body=bytes(50_000)),)))
+        size = (bench.folder / "000000000000.seg-wal").stat().st_size
+        assert size <= (1 << 20) + 200_000
+
+
+async def test_a_format_of_a_later_version_is_refused(bench: Bench) -> None:
+    await bench.open()
+    await bench.close()
+    connection = apsw.Connection(str(bench.folder / "000000000000.seg"))
+    connection.execute("UPDATE meta SET format = 99")
+    connection.close()
+    with pytest.raises(ports.StoreError, match="format 99"):
+        await bench.open()
+
+
+async def test_a_segment_of_another_shard_is_refused(bench: Bench, tmp_path: Path) -> None:
+    await bench.open()
+    await bench.close()
+    shutil.copytree(bench.folder, tmp_path / "shard-0001")
+    other = SqliteJournal(bench.directory, 1, writer=bench.executor, settings=SETTINGS)
+    with pytest.raises(ports.Corrupt, match="shard 1"):
+        await other.open()
+    await other.close()
