@@ -4,7 +4,8 @@ Events are published in signed, durable batches of ten; one rule sends them to o
 (Sync). Throughput is what is settled while publishing and draining; latency is measured at a third
 of that rate, from the publish stamp to the handler's start, on one clock.
 
-Floor: the same libraries without authentication, rules, sandbox or trace (`floors/deliver_floor.py`).
+Floor: the same libraries without authentication, rules, sandbox or trace
+(`floors/deliver_floor.py`).
 """
 
 from __future__ import annotations
@@ -54,12 +55,18 @@ def wire(server: product.Product) -> None:
         {"ResourceKey": "InvocationType", "Form": "CONSTANT", "Value": "Sync"},
     ]
     target = {
-        "Id": "t", "Type": "acs.fc.function", "Endpoint": arn, "ParamList": params,
+        "Id": "t",
+        "Type": "acs.fc.function",
+        "Endpoint": arn,
+        "ParamList": params,
         "ConcurrentConfig": {"Concurrency": 64},
     }
     server.eventbridge(
-        "CreateRule", EventBusName="default", RuleName="deliver",
-        FilterPattern='{"source":["bench.shop"]}', EventTargets=[target],
+        "CreateRule",
+        EventBusName="default",
+        RuleName="deliver",
+        FilterPattern='{"source":["bench.shop"]}',
+        EventTargets=[target],
     )
 
 
@@ -106,9 +113,7 @@ def paced(server: product.Product, rate: float, seconds: float = 2.0) -> list[fl
     for number in range(0, events, BATCH):
         batch = []
         for each in range(number, number + BATCH):
-            batch.append(
-                product.cloud_event(each, EVENT_BYTES, "default", sent=time.monotonic())
-            )
+            batch.append(product.cloud_event(each, EVENT_BYTES, "default", sent=time.monotonic()))
         server.text(server.data_plane(json.dumps(batch).encode()))
         threading.Event().wait(BATCH / rate)
     while delivered(server) < events:
@@ -129,7 +134,7 @@ def floor(events: int) -> dict[str, float]:
         load.run("127.0.0.1", port, [request] * (events // BATCH), connections=CONNECTIONS)
         harness.wait_for_line(process, "done")
         rate = events / (time.perf_counter() - started)
-        process.terminate()
+        process.kill()
         process.wait()
     return {"events_per_s": rate}
 

@@ -1,7 +1,7 @@
 """What every bench shares: floor and product in turn, medians, one JSON line, a results file.
 
-A figure is the median over the rounds of one run; the ratio is the median of the rounds' ratios, so a
-drift of the machine between rounds cancels out.
+A figure is the median over the rounds of one run; the ratio is the median of the rounds' ratios, so
+a drift of the machine between rounds cancels out.
 """
 
 from __future__ import annotations

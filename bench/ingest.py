@@ -65,7 +65,7 @@ def floor(requests: int) -> dict[str, float]:
                 outcome = load.run("127.0.0.1", port, many, connections=CONNECTIONS)
                 figures |= measured(outcome, events, name)
         finally:
-            process.terminate()
+            process.kill()
             process.wait()
     return figures
 

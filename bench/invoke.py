@@ -49,7 +49,7 @@ def floor(requests: int) -> dict[str, float]:
     for callers, number in ((1, requests // 8), (32, requests)):
         outcome = load.run("127.0.0.1", port, [request] * number, connections=callers)
         found |= figures(outcome, callers)
-    process.terminate()
+    process.kill()
     process.wait()
     return found
 

@@ -1,4 +1,5 @@
-"""The product under the bench: a real server process on its own data directory, and signed requests."""
+"""The product under the bench: a real server process on its own data directory, and signed
+requests."""
 
 from __future__ import annotations
 

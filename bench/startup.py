@@ -41,7 +41,7 @@ def floor() -> dict[str, float]:
     harness.wait_for_line(process, "port")
     took = time.perf_counter() - started
     memory = rss_mb(process.pid)
-    process.terminate()
+    process.kill()
     process.wait()
     return {"ready_s": took, "idle_rss_mb": memory}
 

@@ -1,9 +1,11 @@
-"""Store: events of 1 KiB made durable one by one by 1, 32 and 256 producers, ours and the floor in turn.
+"""Store: events of 1 KiB made durable one by one by 1, 32 and 256 producers, ours and the floor in
+turn.
 
     python bench/store.py [--quick] [--directory DIR]
 
-prints one JSON line {"bench": "store", "figures": {...}, "floor": {...}, "samples": [...]}. Each event matches one
-subscription; 64 kinds; the committer collects what queued while the last append ran.
+prints one JSON line {"bench": "store", "figures": {...}, "floor": {...}, "samples": [...]}. Each
+event matches one subscription; 64 kinds; the committer collects what queued while the last append
+ran.
 """
 
 from __future__ import annotations

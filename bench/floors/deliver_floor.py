@@ -60,7 +60,7 @@ class Way:
             "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
             "CREATE TABLE event (pos INTEGER PRIMARY KEY, body BLOB);"
             "CREATE TABLE outcome (pos INTEGER PRIMARY KEY, code INTEGER)"
-        )
+        ).fetchall()
         self.thread = ThreadPoolExecutor(1)
         self.waiting: list[tuple[list[bytes], asyncio.Future[None]]] = []
         self.settled: list[tuple[int, int]] = []
@@ -73,7 +73,8 @@ class Way:
         ours, theirs = socket.socketpair()
         script = Path(__file__).parent / "worker.py"
         subprocess.Popen(
-            [sys.executable, "-I", "-S", str(script), str(theirs.fileno())], pass_fds=(theirs.fileno(),)
+            [sys.executable, "-I", "-S", str(script), str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
         )
         theirs.close()
         loop = asyncio.get_running_loop()
@@ -115,8 +116,8 @@ class Way:
             self.connection.executemany("INSERT INTO outcome VALUES (?, ?)", outcomes)
 
 
-def application(way: Way):  # noqa: ANN201
-    async def serve(scope, receive, send) -> None:  # noqa: ANN001
+def application(way: Way):
+    async def serve(scope, receive, send) -> None:
         raws = [bytes(raw) for raw in _decode((await receive())["body"])]
         ids = [_head(raw).id for raw in raws]
         await way.put(raws)

@@ -34,7 +34,7 @@ class Store:
         self.connection.execute(
             "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
             "CREATE TABLE event (pos INTEGER PRIMARY KEY, body BLOB)"
-        )
+        ).fetchall()
         self.thread = ThreadPoolExecutor(1)
         self.waiting: list[tuple[list[bytes], asyncio.Future[None]]] = []
         self.busy = False
@@ -62,8 +62,8 @@ class Store:
             self.connection.executemany("INSERT INTO event (body) VALUES (?)", rows)
 
 
-def application(store: Store):  # noqa: ANN201
-    async def serve(scope, receive, send) -> None:  # noqa: ANN001
+def application(store: Store):
+    async def serve(scope, receive, send) -> None:
         body = (await receive())["body"]
         events = decode(body)
         await store.put([body] if len(events) == 1 else [bytes(event.data) for event in events])

@@ -1,4 +1,5 @@
-"""The least a synchronous invocation over HTTP can do with these libraries. Imports nothing of ours.
+"""The least a synchronous invocation over HTTP can do with these libraries. Imports nothing of
+ours.
 
 usage: invoke_floor.py; prints "port N"
 """
@@ -53,7 +54,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     _, worker = await loop.create_connection(Worker, sock=ours)
 
-    async def serve(scope, receive, send) -> None:  # noqa: ANN001
+    async def serve(scope, receive, send) -> None:
         answer = await worker.call((await receive())["body"])
         headers = [(b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -1,4 +1,5 @@
-"""The least a server on these libraries needs to start. Imports nothing of ours; prints "port N"."""
+"""The least a server on these libraries needs to start. Imports nothing of ours; prints "port
+N"."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import uvloop
 LOADED = (aiohttp, apsw, msgspec, prometheus_client)
 
 
-async def serve(scope, receive, send) -> None:  # noqa: ANN001
+async def serve(scope, receive, send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 

@@ -1,7 +1,9 @@
-"""The floor of the store: a plain group commit through apsw into the smallest table. Imports nothing of ours.
+"""The floor of the store: a plain group commit through apsw into the smallest table. Imports
+nothing of ours.
 
-Producers await durability one event at a time; one thread writes what queued during the last commit, one
-transaction, one fsync. What a bus would add (settlements, checksums, segments, fencing) is not here.
+Producers await durability one event at a time; one thread writes what queued during the last
+commit, one transaction, one fsync. What a bus would add (settlements, checksums, segments, fencing)
+is not here.
 """
 
 from __future__ import annotations

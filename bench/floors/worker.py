@@ -1,4 +1,5 @@
-"""The least a function process can do: length-prefixed frames in, a short answer out. Standard library only."""
+"""The least a function process can do: length-prefixed frames in, a short answer out. Standard
+library only."""
 
 from __future__ import annotations
 

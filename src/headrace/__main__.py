@@ -1,6 +1,6 @@
 """`python -m headrace` is the command line."""
 
-from headrace.cli.main import main
+from headrace.cli import main
 
 if __name__ == "__main__":
-    main()
+    main.main()

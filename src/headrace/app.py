@@ -32,6 +32,7 @@ from headrace.functions import invocation as invocations
 from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model
 from headrace.store import memory, ports, sqlite
+from headrace.store import settings as journal
 from headrace.targets import asynchronous, egress, function, http
 from headrace.targets import registry as targets
 
@@ -257,13 +258,16 @@ def _open_stores(
         directory.close()
 
     return Stores(
-        sqlite.SqliteJournal(directory, 0, writer=writer, snapshot=snapshot),
+        sqlite.SqliteJournal(
+            directory, 0, writer=writer, snapshot=snapshot,
+            settings=journal.JournalSettings(low_disk_bytes=config.low_disk_bytes),
+        ),
         sqlite.SqliteRegistry(directory, clock),
         sqlite.FileBlobs(directory.path / "blobs"),
         sqlite.SqliteRecords(directory),
         directory.path / "scratch",
         release,
-    )
+    )  # fmt: skip
 
 
 def _memory_stores(

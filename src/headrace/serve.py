@@ -74,11 +74,17 @@ def run(
 
     announce: called once the server answers.  alongside: a coroutine function run beside it; the
     server stops when it returns, with its result as exit code (demo, tests).
-    Raises: errors.HeadraceError, store.ports.StoreError, OSError when it cannot start.
+    Raises: errors.HeadraceError, OSError when it cannot start.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Process(config, environ, announce, alongside).run())
+    process = _Process(config, environ, announce, alongside)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(process.run())
+    except apps.ports.StoreError as fault:
+        raise errors.Unavailable(
+            str(fault), remedy="Choose another directory with --data, or stop the other server."
+        ) from fault
 
 
 class _Server(uvicorn.Server):

@@ -25,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True):
     sandbox: Literal["auto", "bubblewrap", "none"] = "auto"
     strict_limits: bool = False
     keep: retention.Keep = retention.Keep()
+    #: New events are refused when less than this is free; None: min(256 MB, 5 %).
+    low_disk_bytes: int | None = None
     #: Listen beyond loopback without TLS.
     insecure: bool = False
     #: HTTP targets may reach loopback and private networks; None: when bound to loopback.

@@ -1,10 +1,10 @@
 """R1 and R2: kill -9 of the whole process group, again and again, under load and during edits.
 
 A producer of its own sends 1,000 events/s with 64 requests in flight and keeps a ledger that is
-fsynced before it counts an acknowledgement. Meanwhile rules are edited and functions deployed. After
-every kill the server must be ready again within the bound, no edit half made; at the end every
-acknowledged event is stored, nothing is stored that was never sent, and the books balance by an
-independent recount.
+fsynced before it counts an acknowledgement. Meanwhile rules are edited and functions deployed.
+After every kill the server must be ready again within the bound, no edit half made; at the end
+every acknowledged event is stored, nothing is stored that was never sent, and the books balance by
+an independent recount.
 
 usage: ./dev faults kill9 [--full]
 """
@@ -109,7 +109,9 @@ class Run:
             self.start()
             self.wire(target)
             ledger = self.home / "ledger"
-            with process("producer.py", str(self.ready), str(ledger), str(RATE), str(IN_FLIGHT)) as it:
+            with process(
+                "producer.py", str(self.ready), str(ledger), str(RATE), str(IN_FLIGHT)
+            ) as it:
                 self.lives(it)
                 self.finish(it)
             self.drain()
@@ -256,7 +258,8 @@ class Editor(threading.Thread):
         self.made += 2
 
     def check(self, server: product.Product) -> None:
-        """After a restart: each record is one of the attempted ones, not older than acknowledged."""
+        """After a restart: each record is one of the attempted ones, not older than
+        acknowledged."""
         rule = server.eventbridge("GetRule", EventBusName="default", RuleName="edited")["Data"]
         number = int(rule["Description"])
         self._fits("rule", number)
@@ -278,7 +281,9 @@ class Editor(threading.Thread):
                 f"{what}: acknowledged {self._acked[what]}, sent {self._sent[what]}, found {number}"
             )
 
-    def _fc(self, server: product.Product, method: str, path: str, body: object) -> dict[str, object]:
+    def _fc(
+        self, server: product.Product, method: str, path: str, body: object
+    ) -> dict[str, object]:
         raw = b"" if body is None else json.dumps(body).encode()
         return server.call(server.signed(method, path, raw))
 

@@ -1,8 +1,8 @@
 """A producer that keeps its own books: what it sent, and what was acknowledged, fsynced first.
 
-A process of its own, so that nothing that happens to the server happens to the ledger. It sends bursts
-of single events over many connections; told to, it kills the server's whole process group in the
-middle of a burst, while every request of it is in flight.
+A process of its own, so that nothing that happens to the server happens to the ledger. It sends
+bursts of single events over many connections; told to, it kills the server's whole process group in
+the middle of a burst, while every request of it is in flight.
 
 stdin, one JSON object a line: {"kill": process group} | {"stop": true}
 stdout, one JSON object a line: {"killed": n in flight} | {"sent": n, "acked": n}
@@ -96,12 +96,18 @@ class Producer:
         self._last = told
         pair = json.loads(Path(told["keys_file"]).read_text())
         event = {
-            "id": id, "source": "faults", "type": "faults:Event", "specversion": "1.0",
-            "aliyuneventbusname": "default", "data": {"filler": "x" * 700},
+            "id": id,
+            "source": "faults",
+            "type": "faults:Event",
+            "specversion": "1.0",
+            "aliyuneventbusname": "default",
+            "data": {"filler": "x" * 700},
         }
         body = json.dumps([event]).encode()
         headers = signature.sign_data_plane(
-            pair["access_key_id"], pair["access_key_secret"], method="POST",
+            pair["access_key_id"],
+            pair["access_key_secret"],
+            method="POST",
             path="/openapi/putEvents",
             headers={"host": "x", "content-type": "application/cloudevents-batch+json"},
             date=time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, notes: BinaryIO) -> None:
+async def serve(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, notes: BinaryIO
+) -> None:
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")

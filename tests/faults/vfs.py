@@ -86,6 +86,14 @@ class _File(apsw.VFSFile):
             super().xSync(flags)
             self._record.ops.append(Op("sync", self._path, log=self._log))
 
+    def xLock(self, level: int) -> None:  # noqa: N802
+        try:
+            super().xLock(level)
+        except apsw.IOError as error:
+            # Who closes last tries for the write lock, also with a file open to read only. SQLite
+            # ignores that this fails; through a Python VFS only a busy file is ignored.
+            raise apsw.BusyError(str(error)) from error
+
 
 class RecordingVFS(apsw.VFS):
     """An apsw VFS over the real one. Keep it alive as long as its connections."""

@@ -78,6 +78,12 @@ def rows(path: Path, statement: str) -> None:
     apsw.Connection(str(newest)).execute(statement)
 
 
+def unmatched(position: int) -> str:
+    """The event at `position` loses its match set."""
+    empty = "SELECT id FROM mset WHERE subs = '[]'"
+    return f"UPDATE event SET mset = ({empty}) WHERE pos = {position}"
+
+
 async def make(path: Path, settings: JournalSettings | None = None) -> list[int]:
     async with Shard(path, settings) as shard:
         return await shard.traffic(40)
@@ -128,10 +134,7 @@ async def test_a_removed_settlement_is_found(tmp_path: Path) -> None:
 async def test_a_removed_delivery_is_found(tmp_path: Path) -> None:
     """One event loses its match: the delivery is gone from the rows, the ledger still knows it."""
     matched = await make(tmp_path)
-    rows(
-        tmp_path,
-        f"UPDATE event SET mset = (SELECT id FROM mset WHERE subs = '[]') WHERE pos = {matched[-1]}",
-    )
+    rows(tmp_path, unmatched(matched[-1]))
     report = await checked(tmp_path)
     assert any(f"delivery {matched[-1]}" in text for text in report.problems)
     assert any("enqueued" in text for text in report.problems)
@@ -143,10 +146,7 @@ async def test_one_settlement_and_one_delivery_removed_at_once_are_both_found(
 ) -> None:
     matched = await make(tmp_path)
     rows(tmp_path, f"DELETE FROM settle WHERE pos = {matched[0]}")
-    rows(
-        tmp_path,
-        f"UPDATE event SET mset = (SELECT id FROM mset WHERE subs = '[]') WHERE pos = {matched[-1]}",
-    )
+    rows(tmp_path, unmatched(matched[-1]))
     report = await checked(tmp_path)
     told = "\n".join(report.problems)
     assert f"delivery {matched[0]}" in told

@@ -31,7 +31,9 @@ def param(key: str, form: str, value: Any = None, template: str | None = None) -
     return made
 
 
-def http_target(url: str, *, id: str = "t1", body: dict[str, Any] | None = None, **more: Any) -> Any:
+def http_target(
+    url: str, *, id: str = "t1", body: dict[str, Any] | None = None, **more: Any
+) -> Any:
     """Return a target of type http; `body` is its Body parameter, absent = the whole event."""
     params = [param("url", "CONSTANT", url), body or param("Body", "ORIGINAL")]
     return {"Id": id, "Type": "http", "Endpoint": url, "ParamList": params, **more}

@@ -68,7 +68,8 @@ class Driver:
     def ask(self, request: dict[str, Any]) -> Reply:
         """Raises: SdkError for what the SDK raised."""
         asked, answered = self._process.stdin, self._process.stdout
-        assert asked is not None and answered is not None
+        assert asked is not None
+        assert answered is not None
         with self._turn:
             asked.write(json.dumps(request) + "\n")
             asked.flush()
@@ -86,7 +87,8 @@ class Driver:
         )
 
     def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(_END_SECONDS_MAX)
         self._process.stdout.close()
@@ -95,17 +97,23 @@ class Driver:
 class EventBridge:
     """The control SDK: `eventbridge.create_rule(EventBusName=…, …)`."""
 
-    def __init__(self, driver: Driver, place: Callable[[], Place]) -> None:
-        """place: asked before each call, since a restarted server has another port."""
+    def __init__(
+        self, driver: Driver, place: Callable[[], Place], *, signature: str | None = None
+    ) -> None:
+        """place: asked before each call, since a restarted server has another port.
+
+        signature: "v2" has the SDK sign by RPC v1 with HMAC-SHA1, as older cores do.
+        """
         self._driver = driver
         self._place = place
+        self._signature = signature
 
     def __getattr__(self, op: str) -> Callable[..., Reply]:
         def call(**args: Any) -> Reply:
             return self._driver.ask(
                 {
                     "api": "eventbridge", "op": op, "place": self._place(), "path": [],
-                    "args": args, "headers": {},
+                    "args": args, "headers": {}, "signature": self._signature,
                 }
             )  # fmt: skip
 

@@ -61,9 +61,7 @@ def test_deleted_bus_is_gone(eventbridge: sdk.EventBridge, bus: str) -> None:
     assert refused.value.code == "EventBusNotExist"
 
 
-@pytest.mark.parametrize(
-    "operation", ["get_event_bus", "update_event_bus", "delete_event_bus"]
-)
+@pytest.mark.parametrize("operation", ["get_event_bus", "update_event_bus", "delete_event_bus"])
 def test_missing_bus_is_an_error_with_its_code(
     eventbridge: sdk.EventBridge, operation: str
 ) -> None:
@@ -82,9 +80,7 @@ def test_second_bus_of_a_name_is_refused(eventbridge: sdk.EventBridge, bus: str)
 
 
 @pytest.mark.parametrize("name", ["-shop", "a b", "x" * 128, "eventbridge-reserved-a", "店"])
-def test_bus_name_that_breaks_the_rule_is_refused(
-    eventbridge: sdk.EventBridge, name: str
-) -> None:
+def test_bus_name_that_breaks_the_rule_is_refused(eventbridge: sdk.EventBridge, name: str) -> None:
     with pytest.raises(sdk.SdkError) as refused:
         eventbridge.create_event_bus(EventBusName=name)
     assert (refused.value.code, refused.value.status) == ("EventBusNameInvalid", 409)

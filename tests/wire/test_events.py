@@ -49,9 +49,7 @@ def test_published_event_is_kept_as_it_was_with_the_buss_attributes(
     }  # fmt: skip
 
 
-def test_unsent_time_and_content_type_are_filled_in(
-    eventbridge: sdk.EventBridge, bus: str
-) -> None:
+def test_unsent_time_and_content_type_are_filled_in(eventbridge: sdk.EventBridge, bus: str) -> None:
     eventbridge.put_events(EventBusName=bus, EventList=[making.entry("e1", Data="plain")])
     kept = eventbridge.query_event(EventBusName=bus, EventId="e1", EventSource="my.shop").data
     assert kept["data"] == "plain"
@@ -59,9 +57,7 @@ def test_unsent_time_and_content_type_are_filled_in(
     assert kept["time"]
 
 
-def test_malformed_event_fails_alone_with_its_code(
-    eventbridge: sdk.EventBridge, bus: str
-) -> None:
+def test_malformed_event_fails_alone_with_its_code(eventbridge: sdk.EventBridge, bus: str) -> None:
     put = eventbridge.put_events(
         EventBusName=bus,
         EventList=[
@@ -241,7 +237,8 @@ def test_events_outside_the_period_are_not_found(
     eventbridge: sdk.EventBridge, searched: str
 ) -> None:
     now_ms = int(time.time() * 1000)
-    for start, end in ((now_ms - YEAR_MS, now_ms - YEAR_MS + 1), (now_ms + 60_000, now_ms + YEAR_MS)):  # fmt: skip
+    long_ago, soon = now_ms - YEAR_MS, now_ms + 60_000
+    for start, end in ((long_ago, long_ago + 1), (soon, soon + YEAR_MS)):
         page = eventbridge.query_traced_events(
             EventBusName=searched, StartTime=start, EndTime=end
         ).data

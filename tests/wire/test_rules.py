@@ -25,9 +25,7 @@ def test_rule_is_created_and_shows_everything_that_was_sent(
 ) -> None:
     target = making.http_target(
         URL,
-        body=making.param(
-            "Body", "TEMPLATE", json.dumps({"id": "$.id"}), "event ${id}"
-        ),
+        body=making.param("Body", "TEMPLATE", json.dumps({"id": "$.id"}), "event ${id}"),
         PushRetryStrategy="EXPONENTIAL_DECAY_RETRY",
         ErrorsTolerance="NONE",
         ConcurrentConfig={"Concurrency": 3},
@@ -131,9 +129,7 @@ def test_deleting_a_missing_rule_is_no_exception_but_says_so(
     assert answer.body["Success"] is False
 
 
-@pytest.mark.parametrize(
-    "operation", ["get_rule", "update_rule", "enable_rule", "disable_rule"]
-)
+@pytest.mark.parametrize("operation", ["get_rule", "update_rule", "enable_rule", "disable_rule"])
 def test_missing_rule_is_an_error_with_its_code(
     eventbridge: sdk.EventBridge, bus: str, operation: str
 ) -> None:
@@ -206,7 +202,10 @@ def test_pattern_error_names_the_field_and_the_rule_broken(
 @pytest.mark.parametrize(
     ("target", "code"),
     [
-        ({"Type": "acs.sls", "Endpoint": "acs:sls:cn-hangzhou:1:project/p/logstore/l"}, "X"),
+        (
+            {"Type": "acs.sls", "Endpoint": "acs:sls:cn-hangzhou:1:project/p/logstore/l"},
+            "EventTargetClassNotExist",
+        ),
         ({"Type": "http", "Endpoint": "ftp://example.com"}, "EventTargetIneffectiveAttribute"),
         (
             making.http_target(URL, body=making.param("Body", "TEMPLATE", "[1]", "${a}")),
@@ -232,14 +231,10 @@ def test_rule_with_a_target_that_cannot_work_is_refused_whole(
 
 
 def test_pattern_is_tested_without_a_rule(eventbridge: sdk.EventBridge) -> None:
-    event = json.dumps(
-        {"id": "1", "source": "my.shop", "type": "order", "data": {"amount": 12.5}}
-    )
+    event = json.dumps({"id": "1", "source": "my.shop", "type": "order", "data": {"amount": 12.5}})
 
     def result(**fields: Any) -> bool:
-        tested = eventbridge.test_event_pattern(
-            Event=event, EventPattern=making.pattern(**fields)
-        )
+        tested = eventbridge.test_event_pattern(Event=event, EventPattern=making.pattern(**fields))
         return tested.data["Result"]
 
     assert result(source=["my.shop"]) is True
@@ -256,6 +251,14 @@ def test_testing_a_broken_pattern_or_event_is_refused(eventbridge: sdk.EventBrid
     with pytest.raises(sdk.SdkError) as refused:
         eventbridge.test_event_pattern(Event="[", EventPattern="{}")
     assert (refused.value.code, refused.value.status) == ("InvalidArgument", 400)
+
+
+def test_service_linked_roles_are_always_there(eventbridge: sdk.EventBridge) -> None:
+    product = "AliyunServiceRoleForEventBridgeSendToFC"
+    checked = eventbridge.check_service_linked_role_for_product(ProductName=product)
+    assert checked.data["CheckPass"] is True
+    made = eventbridge.create_service_linked_role_for_product(ProductName=product)
+    assert made.body["Code"] == "Success"
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

@@ -146,4 +146,7 @@ def test_targets_are_as_they_were_after_a_restart(
     before = eventbridge.list_targets(**rule).data
     server.restart(how)
     assert eventbridge.list_targets(**rule).data == before
-    assert [(t["Id"], t["Endpoint"]) for t in before["Targets"]] == [("b", URL + "/new"), ("c", URL)]
+    assert [(t["Id"], t["Endpoint"]) for t in before["Targets"]] == [
+        ("b", URL + "/new"),
+        ("c", URL),
+    ]

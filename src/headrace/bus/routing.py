@@ -17,7 +17,7 @@ from headrace.bus import ledger as ledgers
 from headrace.bus import subscription as subscriptions
 from headrace.core import delivery, pattern, retry, transform
 from headrace.resources import catalog as catalogs
-from headrace.resources import editing, model
+from headrace.resources import editing, model, settings
 from headrace.store import ports
 
 #: Distinct sets of matching rules whose match tuples a plan remembers.
@@ -233,7 +233,7 @@ class Routing:
                     endpoint=f"function/{after.name}",
                     sender=self._call_sender(account, after),
                     policy=self._call_policy(account, after),
-                    attempt_us=after.timeout_s * 1_000_000 + subscriptions.ATTEMPT_US_DEFAULT,
+                    attempt_us=subscriptions.CALL_US,
                 )
             )
 
@@ -270,9 +270,17 @@ class Routing:
                 for param in target.params
             ),
             block_on_error=target.errors == "NONE",
+            attempt_us=_attempt_us(target),
             concurrency=target.concurrency or subscriptions.CONCURRENCY_DEFAULT,
             dead_letter_queue=None if dead is None else dead.arn.rsplit("/", 1)[-1],
         )
+
+
+def _attempt_us(target: model.Target) -> int:
+    """A function ends by its own timeout; anything else has the default bound."""
+    if target.type == settings.FUNCTION_TARGET:
+        return subscriptions.CALL_US
+    return subscriptions.ATTEMPT_US_DEFAULT
 
 
 T = TypeVar("T")

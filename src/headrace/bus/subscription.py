@@ -16,6 +16,8 @@ from headrace.core import delivery, retry, transform
 CONCURRENCY_DEFAULT = 10
 #: How long one attempt may take before it counts as failed, microseconds.
 ATTEMPT_US_DEFAULT = 60_000_000
+#: The same for functions: their own timeout (at most a day, fc.md §2.1) ends them, after queueing.
+CALL_US = (86_400 + 60) * 1_000_000
 
 
 class Subscription(msgspec.Struct, frozen=True, eq=False):

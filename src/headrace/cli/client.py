@@ -15,7 +15,7 @@ import secrets
 import socket
 from collections.abc import Generator, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, NamedTuple, NoReturn, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from headrace.cli import failure, servers
@@ -225,26 +225,42 @@ class Client:
         try:
             yield
         except TimeoutError as fault:
-            self._unreachable("does not answer in time", fault)
-        except socket.gaierror as fault:
-            self._unreachable("has no such host", fault)
+            self._connection.close()
+            raise _unreachable(self.url, "does not answer in time") from fault
         except (OSError, http.client.HTTPException) as fault:
+            self._connection.close()
             reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
-            self._unreachable(f"cannot be reached: {reason}", fault)
-
-    def _unreachable(self, why: str, fault: Exception) -> NoReturn:
-        self._connection.close()
-        remedy = (
-            "headrace up" if servers.is_local(self.url) else "Check the address and the network."
-        )
-        raise failure.Failure(
-            f"The server {self.url} {why}.", failure.Exit.UNREACHABLE, remedy=remedy
-        ) from fault
+            raise _unreachable(self.url, f"cannot be reached: {reason}") from fault
 
 
 def connect(endpoint: str, *, timeout_s: float = TIMEOUT_S) -> Client:
     """Return a client of the server that was asked for, or of the one that runs here."""
-    return Client(servers.find(endpoint, os.environ), timeout_s=timeout_s)
+    return Client(place_of(endpoint), timeout_s=timeout_s)
+
+
+def place_of(endpoint: str) -> servers.Place:
+    """Return where `endpoint` leads, with the key. Raises: Failure (USAGE, AUTH, UNREACHABLE)."""
+    try:
+        return servers.find(endpoint, os.environ)
+    except failure.Failure as problem:
+        # Somebody who has not started a server has no key either; the server is the news.
+        if problem.exit_code is failure.Exit.AUTH:
+            _check_listening(servers.url_of(endpoint, os.environ))
+        raise
+
+
+def _check_listening(url: str) -> None:
+    """Raises: Failure (UNREACHABLE) when nothing listens at `url`."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=5).close()
+    except OSError as fault:
+        raise _unreachable(url, f"cannot be reached: {fault.strerror or fault}") from fault
+
+
+def _unreachable(url: str, why: str) -> failure.Failure:
+    remedy = "headrace up" if servers.is_local(url) else "Check the address and the network."
+    return failure.Failure(f"The server {url} {why}.", failure.Exit.UNREACHABLE, remedy=remedy)
 
 
 def refusal(answer: Answer) -> failure.Failure:

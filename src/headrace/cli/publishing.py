@@ -19,6 +19,8 @@ BATCH_BYTES_MAX: Final = 1024 * 1024 - 1024
 #: The same against a server with its own, wider limits.
 WIDE_EVENTS_MAX: Final = 500
 WIDE_BYTES_MAX: Final = 4 * 1024 * 1024
+#: How a server with narrower limits refuses a request as a whole, having stored nothing.
+_TOO_MUCH: Final = (400, 413)
 #: Above so many events progress is shown.
 PROGRESS_FROM: Final = 1_000
 
@@ -145,7 +147,7 @@ def _sent(
     body: Any = jsontext.decode(answer.body) if answer.body[:1] == b"{" else None
     if isinstance(body, dict) and "entries" in body:
         return cast("dict[str, Any]", body)["entries"]
-    if answer.status >= 400 and len(batch) > BATCH_EVENTS_MAX:
+    if answer.status in _TOO_MUCH and len(batch) > BATCH_EVENTS_MAX:
         entries: list[dict[str, Any]] = []
         pieces = batches([raw.decode() for raw in batch], BATCH_EVENTS_MAX, BATCH_BYTES_MAX)
         for piece in pieces:

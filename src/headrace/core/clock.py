@@ -1,4 +1,5 @@
-"""Time and chance as arguments: what `core`, `bus` and `functions/pool` use instead of importing `time` or `random`.
+"""Time and chance as arguments: what `core`, `bus` and `functions/pool` use instead of importing
+`time` or `random`.
 
 Real ones live in `headrace/outside.py`, simulated ones in `headrace/testing`.
 """

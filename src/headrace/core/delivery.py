@@ -1,8 +1,8 @@
 """One attempt at a delivery, as the bus hands it out and a target answers it.
 
-Types only: the bus and the targets never import each other, they meet here. A sender never raises for a
-failed delivery (that is an `Outcome`), never retries by itself (the subscription's policy does) and never
-works past the deadline it is given.
+Types only: the bus and the targets never import each other, they meet here. A sender never raises
+for a failed delivery (that is an `Outcome`), never retries by itself (the subscription's policy
+does) and never works past the deadline it is given.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ DETAIL_BYTES_MAX = 4 * 1024
 #: Longest wait taken from a receiver's Retry-After; a larger one is cut to this.
 AFTER_MS_MAX = 60 * 60 * 1000
 
-#: ok: delivered. down: try again by the retry policy. throttled: the same, the receiver asked for less.
+#: ok: delivered. down: try again by the retry policy. throttled: the same, the receiver asked for
+#: less.
 #: poisoned: no retry can help; straight to the dead letter.
 Kind = Literal["ok", "poisoned", "down", "throttled"]
 
@@ -44,14 +45,16 @@ class Message(msgspec.Struct, frozen=True):
     body: bytes
 
     def payload(self) -> bytes:
-        """Return the bytes to send: the rendered Body, or the event. A Body that found nothing is empty."""
+        """Return the bytes to send: the rendered Body, or the event. A Body that found nothing is
+        empty."""
         if "body" not in self.params:
             return self.body
         return (self.params["body"] or "").encode()
 
 
 class Forward(msgspec.Struct, frozen=True):
-    """Ask of the bus: append this in the frame that settles the delivery, so neither stands alone."""
+    """Ask of the bus: append this in the frame that settles the delivery, so neither stands
+    alone."""
 
     #: A message on a built-in queue, or a call on a function's asynchronous queue.
     to: Literal["queue", "function"]
@@ -96,7 +99,8 @@ def failed(
 
 
 class Sender(Protocol):
-    """One target of one rule, ready to take messages; built by `targets.registry`, owned by its subscription."""
+    """One target of one rule, ready to take messages; built by `targets.registry`, owned by its
+    subscription."""
 
     async def send(self, batch: Sequence[Message], deadline_us: int) -> Sequence[Outcome]:
         """Try each message once and return one outcome each, in order.

@@ -1,7 +1,8 @@
-"""The one tree of errors: every refusal the system can utter, with its code, HTTP status and remedy.
+"""The one tree of errors: every refusal the system can utter, with its code, HTTP status and
+remedy.
 
-Faces translate these into their API's envelope and never invent a code of their own. A class here is one
-cause; its attributes are data for programs, its message a sentence for people.
+Faces translate these into their API's envelope and never invent a code of their own. A class here
+is one cause; its attributes are data for programs, its message a sentence for people.
 
     HeadraceError
      ├─ InvalidInput            400  a field is wrong (field, expected, got)
@@ -50,7 +51,7 @@ class HeadraceError(Exception):
         got: object = None,
         remedy: str | None = None,
     ) -> None:
-        super().__init__(message or (self.__doc__ or "").strip())
+        super().__init__(message or " ".join((self.__doc__ or "").split()))
         if code is not None:
             self.code = code
         if remedy is not None:
@@ -290,7 +291,8 @@ class KeyUnknown(AuthError):
 
 
 class SignatureWrong(AuthError):
-    """The request signature we calculated does not match the signature you provided. Check your key and signing method."""
+    """The request signature we calculated does not match the signature you provided. Check your key
+    and signing method."""
 
     code = "SignatureDoesNotMatch"
 

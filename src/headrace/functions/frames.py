@@ -40,8 +40,7 @@ class Broken(Exception):
 
 def pack(kind: int, flags: int, number: int, words: Iterable[str] = (), body: bytes = b"") -> bytes:
     """Return one whole frame. `words` must not hold NUL: it separates them."""
-    # A lone surrogate cannot be encoded; the instance sees a question mark in its place.
-    head = "\0".join(words).encode("utf-8", "replace")
+    head = "\0".join(words).encode()
     assert len(head) <= HEAD_BYTES_MAX, f"head of {len(head)} bytes"
     return HEADER.pack(len(head) + len(body), kind, flags, len(head), number, 0, 0) + head + body
 

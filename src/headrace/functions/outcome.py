@@ -12,8 +12,8 @@ from headrace.functions import instance, invocation, logs
 from headrace.resources import model
 
 KIB_PER_MB = 1024
-#: What the head of a frame has room for, at four bytes a letter.
-HEAD_LETTERS_MAX = 16_000
+#: The head of a frame has room for 64 KiB.
+ATTRIBUTES_BYTES_MAX = 60_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -132,11 +132,19 @@ def head(call: invocation.Call, deadline_ms: int) -> list[str]:
     return words
 
 
-def head_letters(call: invocation.Call) -> int:
-    letters = len(call.request_id) + 64
-    for name, value in call.attributes.items():
-        letters += len(name) + len(value) + 2
-    return letters
+def check(call: invocation.Call) -> None:
+    """Refuse what could be written neither into a frame nor into a record."""
+    words = [call.request_id]
+    for pair in call.attributes.items():
+        words.extend(pair)
+    try:
+        size = len("\0".join(words).encode())
+    except UnicodeEncodeError as error:
+        raise errors.InvalidInput("An attribute of the invocation is not text.") from error
+    if size > ATTRIBUTES_BYTES_MAX:
+        raise errors.InvalidInput(
+            f"The attributes of the invocation are longer than {ATTRIBUTES_BYTES_MAX} bytes."
+        )
 
 
 def conclude(

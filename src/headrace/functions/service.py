@@ -192,8 +192,7 @@ class Functions:
             raise errors.PayloadTooLarge(
                 f"payload size exceeds maximum allowed size ({frames.PAYLOAD_BYTES_MAX} bytes)"
             )
-        if outcome.head_letters(call) > outcome.HEAD_LETTERS_MAX:
-            raise errors.InvalidInput("The attributes of the invocation are too long.")
+        outcome.check(call)
         if call.qualifier not in ("LATEST", ""):
             raise errors.VersionNotFound(
                 f"version or alias '{call.qualifier}' does not exist", got=call.qualifier

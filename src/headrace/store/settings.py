@@ -17,8 +17,9 @@ class JournalSettings(msgspec.Struct, frozen=True, kw_only=True):
     roll_ms: int = 3_600_000
     #: Events are refused when less than this is free; None: min(256 MB, 5 % of the file system).
     low_disk_bytes: int | None = None
-    #: Kept aside as a file, given up when settlements find the disk full.
-    reserve_bytes: int = 4 * MIB
+    #: Kept aside as a file, given up when settlements find the disk full. More than waits in the
+    #: write-ahead log while the background keeps up, so that the log can be emptied and used again.
+    reserve_bytes: int = 16 * MIB
     #: The writer itself empties a write-ahead log of this size.
     wal_bytes_max: int = 64 * MIB
     #: Pause between two steps of the background checkpoint while there is work.

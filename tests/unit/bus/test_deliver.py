@@ -165,7 +165,7 @@ async def test_a_slow_target_holds_up_no_other_and_its_backlog_is_not_in_memory(
         taker = it.engine.dispatcher.lanes[
             it.catalog.get_rule(ACCOUNT, "default", "slow")[0].targets[0].subscription
         ]
-        assert len(taker._ready) <= lane.WINDOW_RECORDS_MAX  # pyright: ignore
+        assert len(taker._ready) <= lane.WINDOW_RECORDS_MAX  # pyright: ignore[reportPrivateUsage]
         assert len(taker.state.open) == 2_000
         it.targets["slow"].latency_s = 0.0
         await asyncio.sleep(4_000)
@@ -236,9 +236,7 @@ async def test_a_disabled_rule_matches_nothing_more_but_its_open_deliveries_go_o
         await it.rule("r", "t", retry="EXPONENTIAL_DECAY_RETRY")
         await it.publish("before")
         await asyncio.sleep(0.1)
-        await it.catalog.update_rule(
-            ACCOUNT, "default", "r", inputs.RulePatch(status="DISABLE")
-        )
+        await it.catalog.update_rule(ACCOUNT, "default", "r", inputs.RulePatch(status="DISABLE"))
         await it.publish("while")
         await asyncio.sleep(10)
         assert it.targets["t"].ids == ["before", "before"]
@@ -323,7 +321,7 @@ async def test_retention_carries_open_deliveries_forward_with_their_attempts() -
             await it.publish(f"other-{number}", source="else")
         await asyncio.sleep(25 * 3600)  # the sweeps find the old segments
         assert it.engine.ledger.pending() + it.engine.dead_letters.count(ACCOUNT) >= 1
-        assert len(await it.engine._journal.segments()) == 1 or (  # pyright: ignore
+        assert len(await it.engine._journal.segments()) == 1 or (  # pyright: ignore[reportPrivateUsage]
             (await it.engine.usage()).first > 1
         )
         seen = [message.attempt for _, message in it.targets["t"].seen]
@@ -350,11 +348,10 @@ async def test_dropping_a_large_backlog_is_cut_into_frames() -> None:
         await it.catalog.delete_rule(ACCOUNT, "default", "r")
         await asyncio.sleep(1)
         assert it.engine.ledger.pending() <= 1
-        assert 5_400 > deliver.DROP_CHUNK
+        assert deliver.DROP_CHUNK < 5_400
 
 
-async def test_read_your_writes_a_rule_matches_from_the_moment_it_is_answered(
-) -> None:
+async def test_read_your_writes_a_rule_matches_from_the_moment_it_is_answered() -> None:
     async with world() as it:
         for number in range(20):
             await it.rule(f"r{number}", f"t{number}")
@@ -362,5 +359,3 @@ async def test_read_your_writes_a_rule_matches_from_the_moment_it_is_answered(
         await asyncio.sleep(1)
         for number in range(20):
             assert it.targets[f"t{number}"].ids == [f"e{n}" for n in range(number, 20)]
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -59,7 +60,7 @@ class Target:
     def waits(self) -> list[float]:
         """Seconds between the attempts."""
         times = [at for at, _ in self.seen]
-        return [round(later - earlier, 3) for earlier, later in zip(times, times[1:], strict=False)]
+        return [round(later - earlier, 3) for earlier, later in itertools.pairwise(times)]
 
 
 class World:
@@ -130,7 +131,9 @@ class World:
             for id in ids
         ]
         answers = await self.engine.publish(ACCOUNT, entries, bus="default", addr="127.0.0.1")
-        return [answer.position for answer in answers if isinstance(answer, engines.accept.Accepted)]
+        return [
+            answer.position for answer in answers if isinstance(answer, engines.accept.Accepted)
+        ]
 
     @property
     def balanced(self) -> bool:

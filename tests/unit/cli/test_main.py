@@ -89,10 +89,17 @@ def test_without_a_server_the_exit_code_is_5(headrace: Run, keyed: object) -> No
     assert "headrace up" in result.err
 
 
-def test_without_credentials_the_exit_code_is_4(headrace: Run) -> None:
-    result = headrace("status", "--endpoint", "http://127.0.0.1:9")
+def test_without_credentials_the_exit_code_is_4(headrace: Run, server: Canned) -> None:
+    result = headrace("status", "--endpoint", server.url)
     assert result.code == 4
     assert "HEADRACE_ACCESS_KEY_ID" in result.err
+    assert server.seen == []
+
+
+def test_without_server_and_credentials_the_server_is_the_news(headrace: Run) -> None:
+    result = headrace("status", "--endpoint", "http://127.0.0.1:9")
+    assert result.code == 5
+    assert "headrace up" in result.err
 
 
 def test_the_endpoint_can_come_from_the_environment(

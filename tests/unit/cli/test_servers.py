@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,11 +71,10 @@ def test_a_server_that_runs_here_is_found_with_its_key(
 
 def test_the_note_of_a_dead_server_is_not_followed(environ: dict[str, str]) -> None:
     note = servers.remember("http://127.0.0.1:4242", None, environ)
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    note.write_text(json.dumps({"url": "http://127.0.0.1:4242", "keys_file": None, "pid": child}))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    told = {"url": "http://127.0.0.1:4242", "keys_file": None, "pid": gone.pid}
+    note.write_text(json.dumps(told))
     assert servers.url_of("", environ) == servers.URL_DEFAULT
 
 

@@ -225,6 +225,11 @@ def test_too_many_extensions_have_a_code_of_their_own() -> None:
     assert found.code == "EventExtensionsAttributeExceedLimit"
 
 
+def test_the_sdks_empty_map_of_extensions_is_none_at_all() -> None:
+    assert event.parse(text(extensions={}), WIDE).extensions == {}
+    assert refusal(text(extensions={"a": "b"})).code == "EventExtensionsAttributeInvalid"
+
+
 @pytest.mark.parametrize("raw", [b"[]", b"1", b'"x"', b"null", b"true"])
 def test_an_event_that_is_no_object_is_invalid(raw: bytes) -> None:
     assert refusal(raw).code == "EventInvalid"

@@ -27,7 +27,8 @@ APIS = {
 
 
 @functools.cache
-def client_of(api: str, endpoint: str, key_id: str, secret: str) -> Any:
+def client_of(api: str, signature: str | None, endpoint: str, key_id: str, secret: str) -> Any:
+    """signature: "v2" has the SDK sign by RPC v1, HMAC-SHA1, as older cores do."""
     kind, _ = APIS[api]
     return kind(
         openapi_models.Config(
@@ -36,12 +37,13 @@ def client_of(api: str, endpoint: str, key_id: str, secret: str) -> Any:
             endpoint=endpoint,
             protocol="http",
             region_id="cn-hangzhou",
+            signature_algorithm=signature,
         )
     )
 
 
 def call(asked: dict[str, Any]) -> dict[str, Any]:
-    client = client_of(asked["api"], *asked["place"])
+    client = client_of(asked["api"], asked.get("signature"), *asked["place"])
     method = getattr(client, asked["op"] + "_with_options")
     try:
         return answer_of(method(*arguments(asked, method)))

@@ -16,6 +16,7 @@ from alibabacloud_eventbridge import models
 from alibabacloud_tea_util import models as util_models
 from Tea import exceptions
 
+
 @functools.cache
 def client_of(endpoint: str, key_id: str, secret: str) -> Any:
     return eventbridge_client.Client(

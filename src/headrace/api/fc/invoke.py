@@ -29,8 +29,9 @@ async def invoke(call: calls.FcCall) -> http.Response:
     mode = _header(call, "x-fc-invocation-type", "Sync", "Async")
     tail = _header(call, "x-fc-log-type", "None", "Tail") == "Tail"
     qualifier: str = call.args.get("qualifier") or "LATEST"
+    calls.check_latest(qualifier)
     if mode == "Async":
-        return await _enqueue(call, qualifier)
+        return await _enqueue(call)
     payload = _bounded(call.request.body, limits.INVOKE_SYNC_BYTES_MAX)
     result = await call.services.functions.invoke(
         invocation.Call(
@@ -45,10 +46,9 @@ async def invoke(call: calls.FcCall) -> http.Response:
     return _answer(result, tail=tail)
 
 
-async def _enqueue(call: calls.FcCall, qualifier: str) -> http.Response:
+async def _enqueue(call: calls.FcCall) -> http.Response:
     payload = _bounded(call.request.body, limits.INVOKE_ASYNC_BYTES_MAX)
     task_id = _task_id(call) or call.request.request_id
-    calls.check_latest(qualifier)
     function = call.services.catalog.get_function(call.account, call.args["functionName"])
     await call.services.engine.enqueue_call(
         call.account, function, payload, request_id=call.request.request_id

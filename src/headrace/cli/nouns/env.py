@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 import shlex
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -44,7 +43,7 @@ def env(
 
     Use it as: eval "$(headrace env)"; in fish: headrace env --shell fish | source
     """
-    place = servers.find(endpoint, os.environ)
+    place = client.place_of(endpoint)
     with client.Client(place) as server:
         status = server.native("GET", "status")
     found = variables(place, status["account"], status["region"])

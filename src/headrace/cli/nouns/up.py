@@ -82,7 +82,7 @@ def up(
 
     from headrace import settings
 
-    directory = data or servers.data_directory(os.environ)
+    directory = data or _directory(demo=demo)
     config = settings.Settings(
         host=host, port=port, data=None if ephemeral else directory.absolute(), account=account_id,
         region=region, ready_file=ready_file, sandbox=sandbox.value,
@@ -90,6 +90,15 @@ def up(
     )  # fmt: skip
     alongside = _demo(once=once) if demo else None
     raise typer.Exit(_run(config, alongside))
+
+
+def _directory(*, demo: bool) -> Path:
+    """Return the data directory of a server that is told none; a demo never takes the usual one."""
+    if demo and not os.environ.get(servers.DATA_VARIABLE):
+        from headrace import demo as demos
+
+        return demos.fresh_directory()
+    return servers.data_directory(os.environ)
 
 
 def _demo(*, once: bool) -> Callable[[serve.Ready], Any]:
@@ -110,7 +119,10 @@ def _run(
     notes: list[Path] = []
 
     def announce(ready: serve.Ready) -> None:
-        notes.append(servers.remember(ready.url, ready.keys_file, os.environ))
+        try:
+            notes.append(servers.remember(ready.url, ready.keys_file, os.environ))
+        except (OSError, RuntimeError) as fault:  # no home, or one that cannot be written
+            print(f"Other terminals need HEADRACE_ENDPOINT and the key: {fault}", file=sys.stderr)
         _show(ready)
 
     try:

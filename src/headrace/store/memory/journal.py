@@ -35,16 +35,16 @@ class _MemorySegment:
         self.newest_ms = 0
         self.frames: list[ports.Replayed] = []
 
-    def add(self, replayed: ports.Replayed, size: int) -> None:
+    def add(self, replayed: ports.Replayed, figures: frames.Figures) -> None:
         frame = replayed.frame
         if not self.frames:
             self.start_ms = frame.at_ms
-        if frame.events:
-            times = [record.received_ms for record in frame.events]
-            self.oldest_ms = min(times) if not self.events else min(self.oldest_ms, *times)
-            self.newest_ms = max(times) if not self.events else max(self.newest_ms, *times)
+        if figures.oldest_ms is not None and figures.newest_ms is not None:
+            first = self.events == 0
+            self.oldest_ms = min(figures.oldest_ms, figures.oldest_ms if first else self.oldest_ms)
+            self.newest_ms = max(figures.newest_ms, self.newest_ms)
         self.events += len(frame.events)
-        self.bytes_used += size
+        self.bytes_used += figures.bytes_used
         self.last = replayed.last
         self.frames.append(replayed)
 
@@ -100,11 +100,11 @@ class MemoryJournal:
         return ports.Opened(log.epoch, log.last, log.at, log.state, dict(log.marks))
 
     async def append(self, frame: ports.Frame) -> ports.Position:
-        size = frames.checked_bytes(frame)
+        figures = frames.counted(frame)
         self._check_owner()
-        self._check_room(frame, size)
+        self._check_room(frame, figures.bytes_used)
         self._roll_if_full(frame)
-        last = self._write(frame, size)
+        last = self._write(frame, figures)
         await asyncio.sleep(0)
         return last
 
@@ -121,7 +121,12 @@ class MemoryJournal:
     async def save(self, at: ports.Position, state: bytes) -> None:
         self._check_owner()
         assert at <= self._log.last, f"snapshot at {at} lies past the end {self._log.last}"
+        if at < self._log.at:
+            return
         self._log.at, self._log.state = at, state
+        head = self._log.segments[-1]
+        if head.at == at:
+            head.state = state
 
     async def baseline(self) -> tuple[ports.Position, bytes | None]:
         segment = self._log.segments[0]
@@ -239,7 +244,7 @@ class MemoryJournal:
         first = ports.Position(log.last + 1)
         log.segments.append(_MemorySegment(first, log.last, log.at, log.state))
 
-    def _write(self, frame: ports.Frame, size: int) -> ports.Position:
+    def _write(self, frame: ports.Frame, figures: frames.Figures) -> ports.Position:
         log = self._log
         header = log.last + 1
         last = ports.Position(header + len(frame.events))
@@ -259,7 +264,7 @@ class MemoryJournal:
             else:
                 log.marks[name] = value
         log.last = last
-        log.segments[-1].add(ports.Replayed(last, kept), size)
+        log.segments[-1].add(ports.Replayed(last, kept), figures)
         return last
 
 

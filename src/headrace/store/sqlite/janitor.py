@@ -49,8 +49,6 @@ class Janitor:
         self._prepared_for: segments.Segment | None = None
         self._seen_commits = 0
         self._dirty = True
-        #: What stopped the thread, if something did.
-        self.failure: BaseException | None = None
 
     def start(self) -> None:
         for segment in self._writer.segments[:-1]:
@@ -70,7 +68,7 @@ class Janitor:
     def wait_idle(self, timeout_s: float) -> bool:
         """Return True once nothing is left to do."""
         with self._idle:
-            return self._idle.wait_for(lambda: self._is_idle or self.failure is not None, timeout_s)
+            return self._idle.wait_for(lambda: self._is_idle, timeout_s)
 
     def stop(self) -> None:
         """End the thread; its connections stay until `close`."""
@@ -91,32 +89,34 @@ class Janitor:
         self.wake()
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._work.wait()
-                self._work.clear()
-                self._until_idle()
-        except BaseException as error:
-            self.failure = error
-            self._writer.broken = f"the background of the journal failed: {error}"
-            with self._idle:
-                self._idle.notify_all()
-            raise
+        while not self._stopping.is_set():
+            self._work.wait()
+            self._work.clear()
+            self._until_idle()
 
     def _until_idle(self) -> None:
-        while not self._stopping.is_set():
-            self._prepare_next()
-            written = self._checkpoint_step()
-            blocked = self._seal_rolled()
-            if self._writer.broken is not None or self._writer.fenced is not None:
+        while not self._stopping.is_set() and self._writer.may_write:
+            pause_s = self._round()
+            if pause_s is None and not self._work.is_set():
                 break
-            if not written and not blocked and not self._work.is_set():
-                break
-            self._stopping.wait(_RETRY_S if blocked and not written else self._pause_s)
+            self._stopping.wait(pause_s or self._pause_s)
             self._work.clear()
         with self._idle:
             self._is_idle = not self._work.is_set()
             self._idle.notify_all()
+
+    def _round(self) -> float | None:
+        """Do a part of the work; return the pause before the next part, None when all is done."""
+        try:
+            self._prepare_next()
+            written = self._checkpoint_step()
+            blocked = self._seal_rolled()
+        except (apsw.Error, OSError) as error:
+            self._writer.note_background_failure(error)
+            return _RETRY_S
+        if blocked and not written:
+            return _RETRY_S
+        return self._pause_s if written or blocked else None
 
     def _prepare_next(self) -> None:
         head = self._writer.head
@@ -137,17 +137,13 @@ class Janitor:
         self._seen_commits = commits
         connection = self._head_connection()
         self._dirty = self._dirty or not resting
-        if not self._dirty or (not resting and self._writer.wal_bytes < self._step_bytes):
+        if not self._dirty or (not resting and self._writer.wal.unmoved_bytes < self._step_bytes):
             return self._dirty
         try:
-            with self._writer.checkpointing:
-                pages, done = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            whole = self._writer.wal.step(connection)
         except apsw.BusyError:
             return True
-        except apsw.Error as error:
-            self._writer.note_background_failure(error, connection)
-            return True
-        self._dirty = done < pages or self._writer.commits != commits
+        self._dirty = not whole or self._writer.commits != commits
         return self._dirty
 
     def _head_connection(self) -> disks.Connection:
@@ -172,9 +168,6 @@ class Janitor:
                 if not self._leave_log(connection, segment):
                     return True
             except apsw.BusyError:
-                return True
-            except apsw.Error as error:
-                self._writer.note_background_failure(error, connection)
                 return True
             self._rolled.popleft()
             self._indexed.discard(segment.first)

@@ -30,8 +30,11 @@ class Room:
         self._unchecked_frames = 0
         self._is_low = False
 
-    def refuse_events_when_low(self, size: int) -> None:
-        """Raises: Full."""
+    def refuse_events_when_low(self, size: int, unmoved_bytes: int) -> None:
+        """Raises: Full.
+
+        unmoved_bytes: what only the write-ahead log holds; its file will take it once more.
+        """
         self._unchecked_bytes += size
         self._unchecked_frames += 1
         if (
@@ -39,27 +42,26 @@ class Room:
             or self._unchecked_bytes >= _CHECK_BYTES
             or self._unchecked_frames >= _CHECK_FRAMES
         ):
-            self.check()
+            self.check(unmoved_bytes)
         if self._is_low:
             raise ports.Full(f"less than {self._low_bytes} bytes are free")
 
-    def check(self) -> None:
+    def check(self, unmoved_bytes: int) -> None:
         """Look at the disk; take the reserve again when there is room for it."""
         self._unchecked_bytes = self._unchecked_frames = 0
         if self._low_bytes is None:
             self._low_bytes = self._disk.low_disk_bytes(self._folder)
+            # On a small disk a small reserve.
+            self._reserve_bytes = min(self._reserve_bytes, self._low_bytes)
         free = self._disk.free_bytes(self._folder)
-        self._is_low = free < self._low_bytes
+        self._is_low = free - unmoved_bytes < self._low_bytes
         wanted = self._reserve_bytes
         if wanted and free > self._low_bytes + wanted and not self._reserve_path.exists():
             self._take_reserve(wanted)
 
-    def give_up_reserve(self) -> bool:
-        """Free the reserve; False when it is gone already."""
-        if not self._reserve_path.exists():
-            return False
-        self._disk.unlink(self._reserve_path)
-        return True
+    def give_up_reserve(self) -> None:
+        if self._reserve_path.exists():
+            self._disk.unlink(self._reserve_path)
 
     def _take_reserve(self, wanted: int) -> None:
         try:

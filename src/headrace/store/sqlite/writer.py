@@ -21,9 +21,8 @@ from headrace.store.sqlite import chain
 from headrace.store.sqlite import disk as disks
 from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
+from headrace.store.sqlite import wal as wals
 
-#: How long emptying the log waits for readers before it lets it grow.
-_RESTART_WAIT_MS = 50
 
 _INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_SETTLE = "INSERT INTO settle VALUES (?, ?, ?)"
@@ -45,17 +44,13 @@ class Writer:
         self._connection: disks.Connection | None = None
         self._epoch = 0
         self._msets: dict[tuple[int, ...], int] = {}
-        self._wal_bytes_next = settings.wal_bytes_max
         self._room = rooms.Room(disk, folder, settings)
         #: Oldest first, the head last. Replaced as a whole, so that readers see one state of it.
         self.segments: tuple[segments.Segment, ...] = ()
         #: Set once, by any thread: why nothing may be written any more.
         self.broken: str | None = None
         self.fenced: str | None = None
-        #: Held around every checkpoint of the head, the writer's own and the background one.
-        self.checkpointing = threading.Lock()
-        #: Bytes of the write-ahead log since it was last begun anew.
-        self.wal_bytes = 0
+        self.wal = wals.Wal(settings)
         self.commits = 0
         #: Held while the next file is made.
         self._making = threading.Lock()
@@ -69,6 +64,11 @@ class Writer:
     @property
     def next_path(self) -> Path:
         return self.folder / f"next-{self._epoch}{segments.UNFINISHED}"
+
+    @property
+    def may_write(self) -> bool:
+        """False after a failed sync and for a former owner."""
+        return self.broken is None and self.fenced is None
 
     # ------------------------------------------------------------ open, close
 
@@ -84,14 +84,14 @@ class Writer:
         taken = chain.take(self._disk, self.folder, self._shard)
         connection = self._connection = taken.head
         self._epoch, self.segments = taken.epoch, tuple(taken.segments)
-        self._watch_wal(connection)
+        self.wal.watch(connection)
         self._msets = {
             tuple(msgspec.json.decode(subs, type=list[int])): number
             for number, subs in connection.execute("SELECT id, subs FROM mset")
         }
         at, state = self._newest_snapshot(connection)
         marks = dict(connection.execute("SELECT name, value FROM mark"))
-        self._room.check()
+        self._room.check(0)
         return ports.Opened(
             self._epoch, ports.Position(self.head.last), ports.Position(at), state, marks
         )
@@ -121,35 +121,41 @@ class Writer:
 
     def append(self, frame: ports.Frame, snapshot: Snapshot | None) -> ports.Position:
         """Write one frame; durable on return."""
-        size = frames.checked_bytes(frame)
+        figures = frames.counted(frame)
         connection = self._usable()
         if frame.events:
-            self._room.refuse_events_when_low(size)
+            self._room.refuse_events_when_low(figures.bytes_used, self.wal.unmoved_bytes)
         if self.roll_is_due(frame.at_ms):
             connection = self._roll_or_go_on(connection, snapshot)
         try:
-            last = self._transact(connection, frame, size)
+            last = self._transact(connection, frame, figures)
         except ports.Full:
-            if frame.events or not self._room.give_up_reserve():
+            if frame.events:
                 raise
-            last = self._transact(connection, frame, size)
+            self._make_room(connection)
+            last = self._transact(connection, frame, figures)
         self._empty_wal_if_large(connection)
         return last
 
     def save(self, at: int, state: bytes) -> None:
         """Keep a snapshot: the one the file begins with stays, of the others only the newest."""
-        assert at <= self.head.last, f"snapshot at {at} lies past the end {self.head.last}"
+        head = self.head
+        assert at <= head.last, f"snapshot at {at} lies past the end {head.last}"
         connection = self._usable()
         with self._transaction(connection):
-            connection.execute("DELETE FROM state WHERE at > (SELECT min(at) FROM state)")
+            newest = connection.execute("SELECT max(at) FROM state").fetchone()
+            if newest is not None and at < newest[0]:
+                return  # A roll was faster, with a later one.
+            connection.execute("DELETE FROM state WHERE at > ?", (head.at,))
             connection.execute(
                 "INSERT INTO state VALUES (?, ?) ON CONFLICT (at) DO UPDATE SET ledger = ?2",
                 (at, state),
             )
+        head.has_state = head.has_state or at == head.at
         self.commits += 1
 
     def _transact(
-        self, connection: disks.Connection, frame: ports.Frame, size: int
+        self, connection: disks.Connection, frame: ports.Frame, figures: frames.Figures
     ) -> ports.Position:
         header = self.head.last + 1
         last = header + len(frame.events)
@@ -165,9 +171,9 @@ class Writer:
             marks = frames.pack_marks(dict(frame.marks))
             if marks is not None:
                 self._write_marks(connection, frame)
-            connection.execute(_INSERT_FRAME, _frame_row(header, frame, size, marks, turns))
+            connection.execute(_INSERT_FRAME, _frame_row(header, frame, figures, marks, turns))
         self._msets.update(learned)
-        self._count(frame, size, last)
+        self._count(frame, figures, last)
         return ports.Position(last)
 
     def _insert_events(
@@ -209,17 +215,17 @@ class Writer:
             else:
                 connection.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value))
 
-    def _count(self, frame: ports.Frame, size: int, last: int) -> None:
+    def _count(self, frame: ports.Frame, figures: frames.Figures, last: int) -> None:
         head = self.head
         if head.frames == 0:
             head.start_ms = frame.at_ms
-        if frame.events:
-            times = [record.received_ms for record in frame.events]
-            head.oldest_ms = min(times) if not head.events else min(head.oldest_ms, *times)
-            head.newest_ms = max(times) if not head.events else max(head.newest_ms, *times)
+        if figures.oldest_ms is not None and figures.newest_ms is not None:
+            first = head.events == 0
+            head.oldest_ms = min(figures.oldest_ms, figures.oldest_ms if first else head.oldest_ms)
+            head.newest_ms = max(figures.newest_ms, head.newest_ms)
         head.frames += 1
         head.events += len(frame.events)
-        head.bytes_used += size
+        head.bytes_used += figures.bytes_used
         head.last = last
         self.commits += 1
 
@@ -295,7 +301,7 @@ class Writer:
         rolled, self.segments = self.head, (*self.segments, begun)
         self._connection = fresh
         self._msets = {}
-        self._watch_wal(fresh)
+        self.wal.watch(fresh)
         connection.set_wal_hook(None)
         self.on_rolled(connection, rolled)
         return fresh
@@ -346,56 +352,47 @@ class Writer:
 
     # ------------------------------------------------------------ write-ahead log
 
-    def _watch_wal(self, connection: disks.Connection) -> None:
-        self.wal_bytes = 0
-        self._wal_bytes_next = self._settings.wal_bytes_max
-
-        def note(_: disks.Connection, __: str, pages: int) -> int:
-            self.wal_bytes = pages * segments.PAGE_BYTES
-            return apsw.SQLITE_OK
-
-        connection.set_wal_hook(note)
-
     def _empty_wal_if_large(self, connection: disks.Connection) -> None:
-        """Past the high-water mark the writer empties the log itself: that is the backpressure."""
-        if self.wal_bytes < self._wal_bytes_next:
-            return
-        self._wal_bytes_next = self._settings.wal_bytes_max
-        with self.checkpointing:
-            connection.set_busy_timeout(_RESTART_WAIT_MS)
-            try:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-            except apsw.BusyError:
-                # A reader stands in the log. It goes on growing a little, then we ask again.
-                self._wal_bytes_next = self.wal_bytes + self._settings.wal_bytes_max // 8
-            except apsw.Error as error:
-                self.note_background_failure(error, connection)
-                self._wal_bytes_next = self.wal_bytes + self._settings.wal_bytes_max // 8
-            finally:
-                connection.set_busy_timeout(disks.BUSY_MS)
+        try:
+            self.wal.empty_if_large(connection)
+        except apsw.Error as error:
+            # The frame is durable: its writer must not be told otherwise, the next one is.
+            self.note_background_failure(error)
 
-    def note_background_failure(self, error: apsw.Error | OSError, at: disks.Connection) -> None:
-        """Take in a failed checkpoint: no room is waited out, anything else ends the writing."""
-        judged = disks.translated(error, at)
+    def _make_room(self, connection: disks.Connection) -> None:
+        """Give settlements what is left: the reserve, and the log's own bytes once it is emptied."""
+        self._room.give_up_reserve()
+        try:
+            self.wal.empty(connection)
+        except apsw.Error as error:
+            self.note_background_failure(error)
+        self._usable()
+
+    def note_background_failure(self, error: apsw.Error | OSError) -> None:
+        """Take in a failed checkpoint: no room is waited out, a failing disk ends the writing."""
+        judged = disks.translated(error, None)
         if isinstance(judged, ports.Broken):
             self.broken = str(judged)
 
 
 def _frame_row(
-    header: int, frame: ports.Frame, size: int, marks: bytes | None, turns: bytes | None
+    header: int,
+    frame: ports.Frame,
+    figures: frames.Figures,
+    marks: bytes | None,
+    turns: bytes | None,
 ) -> tuple[int | bytes | None, ...]:
-    times = [record.received_ms for record in frame.events]
     body_crc = frames.body_checksum(frame.events)
     return (
         header,
         frame.at_ms,
         len(frame.events),
-        sum(len(record.matches) for record in frame.events),
+        figures.deliveries,
         len(frame.settlements),
-        frames.closings(frame.settlements),
-        size,
-        min(times, default=None),
-        max(times, default=None),
+        figures.closings,
+        figures.bytes_used,
+        figures.oldest_ms,
+        figures.newest_ms,
         marks,
         turns,
         body_crc,

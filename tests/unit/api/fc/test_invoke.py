@@ -105,6 +105,13 @@ async def test_an_async_call_of_nothing_is_refused_before_it_waits(door: Door) -
     assert door.engine.queued == []
 
 
+async def test_a_sync_call_of_an_alias_has_the_code_of_an_alias(door: Door) -> None:
+    await door.create()
+    status, error = await door.ask("POST", PATH, query="qualifier=prod")
+    assert (status, error["Code"]) == (404, "AliasNotFound")
+    assert door.functions.calls == []
+
+
 @pytest.mark.parametrize(
     "headers",
     [
