@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from headrace.bus import ledger as ledgers
 from headrace.store import ports
 from headrace.store.settings import JournalSettings
 from headrace.store.sqlite import Directory, SqliteJournal, SqliteRegistry
@@ -134,9 +135,10 @@ async def drive(seed: int, folder: Path) -> Run:
     await registry.open()
     executor = ThreadPoolExecutor(1)
     last = 0
+    ledger = ledgers.Ledger()
 
     def snapshot() -> tuple[ports.Position, bytes]:
-        run.states[last] = f"ledger at {last}".encode()
+        run.states[last] = ledger.dump()
         return ports.Position(last), run.states[last]
 
     def journal() -> SqliteJournal:
@@ -148,6 +150,7 @@ async def drive(seed: int, folder: Path) -> Run:
         frame = random_frame(random, number, last)
         sent_at = len(ops)
         last = int(await current.append(frame))
+        ledger.apply(frame, ports.Position(last))
         run.frames.append(Sent(last, frame, sent_at, len(ops)))
         chance = random.random()
         if chance < 0.05:
@@ -186,6 +189,7 @@ async def examine(
         baseline_at, _ = await journal.baseline()
         replayed = [one async for one in journal.replay(ports.Position(0), bodies=True)]
         wrong += _compare(run, cut, opened, replayed)
+        wrong += _ledgers(run, opened, [one async for one in journal.replay(opened.at)])
         if baseline_at < (replayed[0].last - len(replayed[0].frame.events) - 1 if replayed else 0):
             wrong.append(f"frames after the baseline {baseline_at} are missing")
         if check is not None:
@@ -242,6 +246,31 @@ def _compare(run: Run, cut: int, opened: ports.Opened, replayed: list[ports.Repl
     if opened.state is not None and run.states.get(opened.at) != opened.state:
         wrong.append(f"the snapshot at {opened.at} is not one that was taken there")
     return wrong
+
+
+def _ledgers(run: Run, opened: ports.Opened, tail: Sequence[ports.Replayed]) -> list[str]:
+    """Recovery, snapshot and replay, says what the ledger said when the last kept frame ended."""
+    recovered = ledgers.Ledger.load(opened.state)
+    for one in tail:
+        recovered.apply(one.frame, one.last)
+    reference = ledgers.Ledger()
+    for sent in run.frames:
+        if sent.last <= opened.last:
+            reference.apply(sent.frame, ports.Position(sent.last))
+    if _told(recovered) == _told(reference):
+        return []
+    return [f"the ledger at {opened.last} is not the one that was there"]
+
+
+def _told(ledger: ledgers.Ledger) -> tuple[object, ...]:
+    """Everything a ledger knows, in one order."""
+    deliveries = {
+        number: (sorted(state.open), state.retries, state.dropped, state.balance, state.enqueued,
+                 state.carried_in, state.delivered, state.dead, state.moved_out, state.retried,
+                 state.stray)
+        for number, state in ledger.subscriptions.items()
+    }  # fmt: skip
+    return int(ledger.last), deliveries, ledger.buses
 
 
 async def _examine_registry(run: Run, cut: int, directory: Directory) -> list[str]:

@@ -121,10 +121,13 @@ class Accepter:
                     marked.body(),
                 )
             )
-        first = await self._committer.submit(records)
-        for offset, (index, marked, _) in enumerate(stamped):
-            position = first + offset
-            answers[index] = Accepted(marked.id, f"{position:016X}", position)
+        places = iter(stamped)
+        for part in commit.parts(records):  # a large request takes several frames
+            first = await self._committer.submit(part)
+            for position, (index, marked, _) in zip(
+                range(first, first + len(part)), places, strict=False
+            ):
+                answers[index] = Accepted(marked.id, f"{position:016X}", position)
 
     def _bus_of(self, account: str, entry: event.Event, bus: str | None) -> str:
         if bus is not None:

@@ -11,18 +11,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from headrace.bus import ledger as ledgers
 from headrace.core import clock as clocks
 from headrace.core import errors
-from headrace.store import ports
+from headrace.store import frames, ports
 
 log = logging.getLogger(__name__)
 
-#: Bounds of one frame; the engine's own byte bound is larger.
+#: Bounds of one frame; the engine's own byte bound is larger, by room for the marks. An entry is
+#: never split, so the bytes of one entry have the same bound.
 FRAME_EVENTS_MAX = 4096
 FRAME_BYTES_MAX = 3 * 1024 * 1024
 FRAME_FACTS_MAX = 16_384
@@ -41,7 +42,25 @@ class Entry(msgspec.Struct, eq=False):
     settlements: Sequence[ports.Settlement] = ()
     #: Resolves to the position of the first event (0 without events); None: nobody waits.
     done: asyncio.Future[int] | None = None
+    #: As the store counts them (`frames`).
     bytes: int = 0
+
+
+def settled_bytes(settlements: Sequence[ports.Settlement]) -> int:
+    return sum([frames.settlement_bytes(one) for one in settlements])
+
+
+def parts(records: Sequence[ports.Record]) -> Iterator[Sequence[ports.Record]]:
+    """Yield `records` in order, in as few runs as possible that each fit one entry."""
+    start = size = 0
+    for at, record in enumerate(records):
+        added = frames.event_bytes(record)
+        if at > start and size + added > FRAME_BYTES_MAX:
+            yield records[start:at]
+            start, size = at, 0
+        size += added
+    if start < len(records):
+        yield records[start:]
 
 
 class Committer:
@@ -79,7 +98,8 @@ class Committer:
     ) -> int:
         """Write both in one frame; return the position of the first event once it is durable.
 
-        Raises: errors.StoreFull, errors.Throttled (too much waits already), errors.Unavailable.
+        Raises: errors.StoreFull, errors.Throttled (too much waits already), errors.Unavailable,
+        errors.PayloadTooLarge (more than one frame may hold; see `parts`).
         """
         return await self.submit(events, settlements)
 
@@ -87,7 +107,12 @@ class Committer:
         self, events: Sequence[ports.Record], settlements: Sequence[ports.Settlement] = ()
     ) -> asyncio.Future[int]:
         """As `append`, but queued at once: the order of calls is the order of the journal."""
-        size = sum(len(record.body) for record in events)
+        size = sum([frames.event_bytes(record) for record in events]) + settled_bytes(settlements)
+        if size > FRAME_BYTES_MAX:
+            raise errors.PayloadTooLarge(
+                f"At most {FRAME_BYTES_MAX} bytes can be written together.",
+                expected=FRAME_BYTES_MAX, got=size,
+            )  # fmt: skip
         if (
             self._events + len(events) > WAITING_EVENTS_MAX
             or self._bytes + size > WAITING_BYTES_MAX
@@ -101,11 +126,11 @@ class Committer:
 
     def settle(self, settlement: ports.Settlement) -> None:
         """Queue a settlement for the next frame; nobody waits for it."""
-        self._put(Entry(settlements=(settlement,)))
+        self._put(Entry(settlements=(settlement,), bytes=frames.settlement_bytes(settlement)))
 
     def settle_all(self, settlements: Sequence[ports.Settlement]) -> None:
         """Queue settlements that close many deliveries at once; at most FRAME_FACTS_MAX of them."""
-        self._put(Entry(settlements=settlements))
+        self._put(Entry(settlements=settlements, bytes=settled_bytes(settlements)))
 
     def mark(self, name: str, value: bytes | None) -> None:
         """Put a mark into the next frame, before its events."""

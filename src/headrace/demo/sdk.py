@@ -7,7 +7,6 @@ process there. Must never add to what an SDK sends or take from what it returns.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path

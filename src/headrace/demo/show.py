@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,15 +100,27 @@ class Show:
         out.line()
         for number, (key, step) in enumerate((("server", self._server), *story.STEPS), 1):
             out.begin(number, key)
-            cause, facts = _tried(step, on)
-            if not cause:
-                out.done(number, key, facts)
-                continue
-            if self._stop.is_set():
-                raise stage.Stopped
-            out.broke(number, key)
-            return number - 1, Broke(number, key, cause)
+            cause, facts = self._tried(step, on)
+            if cause:
+                out.broke(number, key)
+                return number - 1, Broke(number, key, cause)
+            out.done(number, key, facts)
         return self._count, None
+
+    def _tried(self, step: story.Step, on: stage.Stage) -> tuple[str, str]:
+        """Run one step; return its cause of failure ("" for none) and its facts."""
+        try:
+            return "", step(on)
+        except stage.Stopped:
+            raise
+        except Exception as fault:
+            if self._stop.is_set():
+                raise stage.Stopped from fault  # everything ends around the step
+            if isinstance(fault, stage.Broken | doors.Refused):
+                return str(fault), ""
+            # An answer that is not as the API says breaks the step too; we need to see where.
+            traceback.print_exc()
+            return f"{type(fault).__name__}: {fault}", ""
 
     def _speaker(self, door: doors.Door) -> str:
         if isinstance(door, sdk.Sdk):
@@ -165,24 +176,9 @@ class Show:
         return json.dumps(summary, ensure_ascii=False)
 
 
-def _tried(step: Callable[[stage.Stage], str], on: stage.Stage) -> tuple[str, str]:
-    """Run one step; return its cause of failure ("" for none) and its facts."""
-    try:
-        return "", step(on)
-    except (stage.Broken, doors.Refused) as fault:
-        return str(fault), ""
-    except stage.Stopped:
-        raise
-    except Exception as fault:
-        # An answer that is not shaped as the API says breaks the step too; where, only we need.
-        traceback.print_exc()
-        return f"{type(fault).__name__}: {fault}", ""
-
-
 def _program() -> str:
-    """Return how to call `headrace` from a shell: by its name, or where it is installed."""
+    """Return how to call the command line from a shell: by its name, or where it is installed."""
     beside = Path(sys.executable).with_name("headrace")
-    found = shutil.which("headrace")
-    if found is None or (beside.exists() and Path(found).resolve() != beside.resolve()):
-        return str(beside)
-    return "headrace"
+    if not beside.exists():
+        return f"{sys.executable} -m headrace"
+    return "headrace" if shutil.which("headrace") == str(beside) else str(beside)

@@ -82,7 +82,8 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "books": (
         "the books balance: {enqueued} deliveries = {delivered} delivered + {dead} dead"
         " + {dropped} re-sent + {open} waiting on queues",
-        "账目平衡：{enqueued} 次投递 = {delivered} 成功 + {dead} 死信 + {dropped} 已重投 + {open} 在队列中",
+        "账目平衡：{enqueued} 次投递 = {delivered} 成功 + {dead} 死信"
+        " + {dropped} 已重投 + {open} 在队列中",
     ),
     "picture": ("What happened to {id}:", "事件 {id} 的全过程："),
     "picture.rule": ("rule {rule}", "规则 {rule}"),
@@ -97,8 +98,14 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "picture.dead": ("dead", "死信"),
     "picture.dropped": ("dropped", "丢弃"),
     "picture.waiting": ("waiting", "等待"),
-    "all": ("All {count} steps worked in {seconds:.1f} s.", "全部 {count} 步成功，用时 {seconds:.1f} 秒。"),
-    "stays": ("Headrace stays up at {url} until Ctrl-C.", "Headrace 继续运行：{url}，按 Ctrl-C 结束。"),
+    "all": (
+        "All {count} steps worked in {seconds:.1f} s.",
+        "全部 {count} 步成功，用时 {seconds:.1f} 秒。",
+    ),
+    "stays": (
+        "Headrace stays up at {url} until Ctrl-C.",
+        "Headrace 继续运行：{url}，按 Ctrl-C 结束。",
+    ),
     "try": ("In another terminal:", "可在另一个终端中试试："),
     "again": ("The data stays in {data}; look at it again:", "数据保留在 {data}，可再次查看："),
     "broken": (

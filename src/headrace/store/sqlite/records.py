@@ -63,7 +63,7 @@ class SqliteRecords:
         self._flushing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-records")
         self._open_file: tuple[Path, disks.Connection] | None = None
-        #: The last failure to write, for the health page; the lines it cost are in `dropped`.
+        #: The last failure, for the health page; the lines it cost are in `dropped`.
         self.failure: str | None = None
 
     async def open(self) -> None:
@@ -167,10 +167,14 @@ class SqliteRecords:
             return self._open_file[1]
         self._close_file()
         connection = self._disk.create(path)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute(_SCHEMA)
+        except apsw.Error:
+            connection.close()
+            raise
         self._open_file = (path, connection)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute(_SCHEMA)
         return connection
 
     def _read(self, where: str, bindings: dict[str, str | int], limit: int) -> list[ports.LogLine]:
@@ -178,12 +182,17 @@ class SqliteRecords:
         for path in reversed(self._files()):
             if not _may_hold(path, int(bindings["start"]), int(bindings["stop"])):
                 continue
-            rows = self._connection(path).execute(
-                "SELECT at_ms, stream, request_id, kind, body FROM line"
-                f" WHERE {where} ORDER BY at_ms DESC, rowid DESC LIMIT {limit:d}",
-                bindings,
-            )
-            found += [ports.LogLine(*row) for row in rows]
+            try:
+                rows = self._connection(path).execute(
+                    "SELECT at_ms, stream, request_id, kind, body FROM line"
+                    f" WHERE {where} ORDER BY at_ms DESC, rowid DESC LIMIT {limit:d}",
+                    bindings,
+                )
+                found += [ports.LogLine(*row) for row in rows]
+            except apsw.Error as error:
+                # One bad file must not hide the others.
+                self.failure = str(error)
+                self._close_file()
             if len(found) >= limit:
                 break
         found.reverse()
@@ -198,13 +207,20 @@ class SqliteRecords:
         for path, size in list(zip(paths, sizes, strict=True))[:-1]:
             if sum(sizes) <= self._bytes_max:
                 break
-            row = self._connection(path).execute("SELECT count(*) FROM line").fetchone()
-            lost += row[0] if row is not None else 0
+            lost += self._lines_in(path)
             self._close_file()
             for suffix in ("", *disks.SIDE_FILES):
                 self._disk.unlink(Path(f"{path}{suffix}"))
             sizes.remove(size)
         return lost
+
+    def _lines_in(self, path: Path) -> int:
+        try:
+            row = self._connection(path).execute("SELECT count(*) FROM line").fetchone()
+        except apsw.Error as error:
+            self.failure = str(error)
+            return 0
+        return row[0] if row is not None else 0
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stem)

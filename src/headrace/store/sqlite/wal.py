@@ -65,7 +65,7 @@ class Wal:
                 self._bytes_next = self._bytes_max
 
     def empty(self, connection: disks.Connection) -> bool:
-        """Move everything, so that the next commit begins the log anew; False when a reader is in it.
+        """Move everything, so that the next commit begins anew; False when a reader is in the way.
 
         For the writer, on its own connection. Raises: apsw.Error.
         """

@@ -23,7 +23,6 @@ from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
 from headrace.store.sqlite import wal as wals
 
-
 _INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_SETTLE = "INSERT INTO settle VALUES (?, ?, ?)"
 _INSERT_FRAME = "INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -360,7 +359,7 @@ class Writer:
             self.note_background_failure(error)
 
     def _make_room(self, connection: disks.Connection) -> None:
-        """Give settlements what is left: the reserve, and the log's own bytes once it is emptied."""
+        """Give settlements what is left: the reserve, and the bytes of the log once it is empty."""
         self._room.give_up_reserve()
         try:
             self.wal.empty(connection)
