@@ -6,6 +6,7 @@ purposes; the layers below take what is made here as arguments.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,9 @@ from pathlib import Path
 from uuid import UUID
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+#: Chance read ahead at a time.
+_POOL_BYTES = 512
 
 
 class SystemClock:
@@ -25,9 +29,24 @@ class SystemClock:
         return time.monotonic_ns() // 1_000
 
 
+class PooledRandom(random.SystemRandom):
+    """The system's chance, taken a page at a time: an id costs no system call of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = b""
+
+    def getrandbits(self, k: int) -> int:
+        size = (k + 7) // 8
+        if size > len(self._pool):
+            self._pool = os.urandom(max(size, _POOL_BYTES))
+        taken, self._pool = self._pool[:size], self._pool[size:]
+        return int.from_bytes(taken, "big") >> (size * 8 - k)
+
+
 def system_random() -> random.Random:
     """Return chance that cannot be predicted, as `core.clock.Random`: request ids, retry waits."""
-    return random.SystemRandom()
+    return PooledRandom()
 
 
 def fast_random() -> random.Random:

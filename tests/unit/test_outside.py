@@ -33,3 +33,13 @@ def test_the_writer_is_one_named_thread_that_keeps_order() -> None:
 def test_the_boot_id_stays_while_the_machine_runs() -> None:
     assert len(outside.boot_id()) == 16
     assert outside.boot_id() == outside.boot_id()
+
+
+def test_pooled_chance_has_the_asked_number_of_bits_and_does_not_repeat() -> None:
+    chance = outside.system_random()
+    seen = {chance.getrandbits(128) for _ in range(5_000)}
+    assert len(seen) == 5_000
+    for bits in (1, 7, 8, 13, 256, 10_000):
+        drawn = [chance.getrandbits(bits) for _ in range(50)]
+        assert all(0 <= value < 1 << bits for value in drawn)
+        assert bits < 8 or len(set(drawn)) > 1

@@ -46,8 +46,14 @@ class Entry(msgspec.Struct, eq=False):
     bytes: int = 0
 
 
-def settled_bytes(settlements: Sequence[ports.Settlement]) -> int:
-    return sum([frames.settlement_bytes(one) for one in settlements])
+def entry_bytes(
+    events: Sequence[ports.Record], settlements: Sequence[ports.Settlement] = ()
+) -> int:
+    """Return what an entry adds to a frame."""
+    # Lists, not generators: this runs for every event.
+    return sum([frames.event_bytes(record) for record in events]) + sum(
+        [frames.settlement_bytes(one) for one in settlements]
+    )
 
 
 def parts(records: Sequence[ports.Record]) -> Iterator[Sequence[ports.Record]]:
@@ -107,7 +113,7 @@ class Committer:
         self, events: Sequence[ports.Record], settlements: Sequence[ports.Settlement] = ()
     ) -> asyncio.Future[int]:
         """As `append`, but queued at once: the order of calls is the order of the journal."""
-        size = sum([frames.event_bytes(record) for record in events]) + settled_bytes(settlements)
+        size = entry_bytes(events, settlements)
         if size > FRAME_BYTES_MAX:
             raise errors.PayloadTooLarge(
                 f"At most {FRAME_BYTES_MAX} bytes can be written together.",
@@ -130,7 +136,7 @@ class Committer:
 
     def settle_all(self, settlements: Sequence[ports.Settlement]) -> None:
         """Queue settlements that close many deliveries at once; at most FRAME_FACTS_MAX of them."""
-        self._put(Entry(settlements=settlements, bytes=settled_bytes(settlements)))
+        self._put(Entry(settlements=settlements, bytes=entry_bytes((), settlements)))
 
     def mark(self, name: str, value: bytes | None) -> None:
         """Put a mark into the next frame, before its events."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -241,8 +242,13 @@ def payload_of(body: bytes) -> bytes:
 
 def iso(ms: int) -> str:
     """RFC 3339 UTC with milliseconds, as aliyunpublishtime has it."""
-    moment = datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(ms, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _text(value: str) -> msgspec.Raw:

@@ -7,6 +7,8 @@ is being attempted right now is left for the next round.
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from headrace.bus import commit, deliver, letters
@@ -14,7 +16,7 @@ from headrace.bus import ledger as ledgers
 from headrace.core import clock as clocks
 from headrace.store import ports
 
-#: Deliveries carried in one frame.
+#: Deliveries carried in one frame at most, and fetched at once.
 CARRY_CHUNK = 512
 
 
@@ -75,21 +77,38 @@ class Retention:
                 p for p in positions[start : start + CARRY_CHUNK] if not self._moving(p, whom[p])
             ]
             records = await self._journal.fetch([ports.Position(position) for position in chunk])
-            copies: list[ports.Record] = []
-            facts: list[ports.Settlement] = []
-            for position, record in zip(chunk, records, strict=True):
-                numbers = self._still_open(position, whom[position])
-                if record is None or not numbers:
-                    continue
-                copies.append(self._postbox.copy(record, numbers, position))
-                facts.extend(
+            held = deque(zip(chunk, records, strict=True))
+            while held:
+                copies, facts = self._moves(held, whom)
+                if copies:
+                    self._forget(facts)
+                    await self._committer.append(copies, facts)
+        return not self._open_in(segment)
+
+    def _moves(
+        self, held: deque[tuple[int, ports.Record | None]], whom: dict[int, list[int]]
+    ) -> tuple[list[ports.Record], list[ports.Settlement]]:
+        """Take from `held` what one frame can hold; asked anew for each frame, since deliveries go
+        on between two."""
+        copies: list[ports.Record] = []
+        facts: list[ports.Settlement] = []
+        size = 0
+        while held:
+            position, record = held[0]
+            numbers = self._still_open(position, whom[position])
+            if record is not None and numbers:
+                copy = self._postbox.copy(record, numbers, position)
+                moved = [
                     ports.Settlement(ports.Position(position), number, ports.Verdict.MOVED)
                     for number in numbers
-                )
-            if copies:
-                self._forget(facts)
-                await self._committer.append(copies, facts)
-        return not self._open_in(segment)
+                ]
+                size += commit.entry_bytes((copy,), moved)
+                if copies and size > commit.FRAME_BYTES_MAX:
+                    break
+                copies.append(copy)
+                facts += moved
+            held.popleft()
+        return copies, facts
 
     def _open_in(self, segment: ports.Segment) -> dict[int, list[int]]:
         whom: dict[int, list[int]] = {}

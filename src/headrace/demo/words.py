@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+#: Key -> English, Chinese.
+CATALOGUE: Final[Mapping[str, tuple[str, str]]] = {
     "title": (
         "Headrace at work: {count} steps through {speaker}",
         "Headrace 演示：共 {count} 步，通过{speaker}",
@@ -123,7 +124,7 @@ class Words:
         self._column = 1 if _is_chinese(environ) else 0
 
     def __call__(self, key: str, **facts: object) -> str:
-        return _WORDS[key][self._column].format(**facts)
+        return CATALOGUE[key][self._column].format(**facts)
 
 
 def _is_chinese(environ: Mapping[str, str]) -> bool:

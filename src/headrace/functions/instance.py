@@ -120,6 +120,8 @@ class Instance:
         self._connected = True
         #: False once a write failed. What the process said before can still be read.
         self._hears = True
+        #: Frames for the end of this turn of the loop.
+        self._posted: list[bytes] = []
         self._unsent: deque[memoryview] = deque()
         self._running: dict[int, Ticket] = {}
         #: Answered for with a timeout, while the process still runs them.
@@ -159,8 +161,10 @@ class Instance:
         flags = frames.MARKED if mark else 0
         if not ahead:
             self._own(ticket)
-        heard = self._write(frames.pack(frames.INVOKE, flags, number, words, ticket.call.payload))
-        if heard and not mark:
+        frame = frames.pack(frames.INVOKE, flags, number, words, ticket.call.payload)
+        if mark:
+            self._post(frame)
+        elif self._write(frame):
             self._begin(ticket)
 
     def cancel(self, number: int) -> None:
@@ -196,8 +200,25 @@ class Instance:
 
     # -- the socket -----------------------------------------------------------------------------
 
+    def _post(self, data: bytes) -> None:
+        """Send at the end of this turn of the loop, with all else that is posted: one system call.
+
+        For requests that wait behind others: should the process die first, they have not begun.
+        """
+        self._posted.append(data)
+        if len(self._posted) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        posted, self._posted = self._posted, []
+        if posted and self._connected:
+            self._write(b"".join(posted))
+
     def _write(self, data: bytes) -> bool:
         """Send, or keep for when there is room; False when the process cannot hear any more."""
+        if self._posted:  # what was said first is heard first
+            posted, self._posted = self._posted, []
+            data = b"".join((*posted, data))
         if self._unsent:
             self._unsent.append(memoryview(data))
             return True

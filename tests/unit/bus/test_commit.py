@@ -59,10 +59,11 @@ async def test_what_queues_during_a_commit_shares_the_next_frame() -> None:
 
 async def test_an_entry_is_never_split_and_its_settlement_stands_in_its_frame() -> None:
     async with Bench() as bench:
-        settled = ports.Settlement(ports.Position(1), 9, ports.Verdict.DEAD)
+        first = await bench.committer.append((record(b"{}", 9),))
+        settled = ports.Settlement(ports.Position(first), 9, ports.Verdict.DEAD)
         await bench.committer.append((record(), record()), (settled,))
-        assert [len(frame.events) for frame in bench.frames] == [2]
-        assert bench.frames[0].settlements == (settled,)
+        assert [len(frame.events) for frame in bench.frames] == [1, 2]
+        assert bench.frames[1].settlements == (settled,)
 
 
 async def test_a_large_backlog_is_cut_into_bounded_frames() -> None:

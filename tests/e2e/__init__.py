@@ -1,0 +1,1 @@
+"""Headrace as a user meets it: the command line, the demo, an installed wheel."""
