@@ -9,6 +9,7 @@ operation or a field what its table does not say.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 
@@ -26,6 +27,8 @@ from headrace.targets import kinds
 CLOUD = (control.TABLE, dataplane.TABLE, fc_table.TABLE, cloudevents.TABLE)
 #: Not imported for the list of bounds: code that runs elsewhere, or on import.
 ELSEWHERE = ("headrace.__main__", "headrace.demo", "headrace.functions.runtimes")
+#: A constant that bounds something: public, and not what an integer or a position can hold.
+_BOUND = re.compile(r"(?!INTEGER_|SEQUENCE_|SHARD_)[A-Z][A-Z0-9_]*_MAX")
 #: Letters of the transform forms in `kinds.Key.forms`.
 FORMS = {"O": "ORIGINAL", "C": "CONSTANT", "J": "JSONPATH", "T": "TEMPLATE"}
 
@@ -58,8 +61,8 @@ def compatibility() -> str:
             "Every operation of the cloud's APIs, and what happens here to every field of a",
             "request. *Honoured*: it does what the cloud's page says. *Echoed*: kept and shown",
             "again, changes nothing here. *Refused*: an error that gives the reason. Nothing is",
-            "dropped silently; `ClientToken`, `RegionId`, `Format`, `Version` and the parameters of",
-            "the signature are taken by name on every EventBridge operation.\n",
+            "dropped silently; `ClientToken`, `RegionId`, `Format`, `Version` and the parameters",
+            "of the signature are taken by name on every EventBridge operation.\n",
             "An operation that is not built answers its API's own unsupported error.\n",
             pages.table(("API", "version", "built", "in the cloud"), counts),
             *(_api(table) for table in CLOUD),
@@ -158,8 +161,8 @@ def native_api() -> str:
         [
             pages.NOTE + "# Headrace's own API\n",
             "For what the two clouds lack: the reasons of rules, live tail, replay, dead letters,",
-            "built-in queues, logs, the books. JSON in and out, the same signatures as the other",
-            "APIs; the command line uses nothing else. `*` marks what is required.\n",
+            "built-in queues, logs, the books. JSON in and out, the same signatures as the cloud's",
+            "APIs; the command line uses this one beside those. `*` marks what is required.\n",
             "An error is one object: `code`, `message`, `request_id` and, where known, `field`,",
             "`expected`, `got`, `remedy`.\n",
             pages.table(("operation", "request", "parameters", "answer", "action"), rows),
@@ -184,7 +187,7 @@ def targets() -> str:
     parts = [
         pages.NOTE + "# Targets\n",
         "Types of target that events are delivered to, with the resource keys of their ParamList.",
-        "Keys compare without regard to case.\n",
+        "Keys compare without regard to case; `*` marks what the cloud's page calls required.\n",
     ]
     for kind in built:
         rows = [
@@ -329,7 +332,7 @@ def _inner_bounds() -> Iterator[tuple[str, str, str, str]]:
     for module in pages.product_modules(without=(*ELSEWHERE, "headrace.core.limits")):
         said = pages.comments(module)
         for name, value in vars(module).items():
-            if name.endswith("_MAX") and isinstance(value, int):
+            if _BOUND.fullmatch(name) and isinstance(value, int):
                 module_name = module.__name__.removeprefix("headrace.")
                 yield pages.code(name), _shown(value), module_name, said.get(name, "")
 

@@ -38,8 +38,9 @@ def page() -> str:
         pages.table(("code", "name", "when"), _exit_codes()),
         "## Which server, which key\n",
         "The address: `--endpoint`, `HEADRACE_ENDPOINT`, the server of `$HEADRACE_DATA`, the one",
-        f"that runs on this machine, else `{servers.URL_DEFAULT}`. The key: `HEADRACE_ACCESS_KEY_ID`",
-        "and `HEADRACE_ACCESS_KEY_SECRET`, else the credentials file of that server.\n",
+        f"that runs on this machine, else `{servers.URL_DEFAULT}`. The key:",
+        "`HEADRACE_ACCESS_KEY_ID` and `HEADRACE_ACCESS_KEY_SECRET`, else the credentials file of",
+        "that server.\n",
         "## headrace\n",
         _about(top, NAME),
     ]
@@ -50,8 +51,9 @@ def page() -> str:
 
 def _exit_codes() -> Iterator[tuple[int, str, str]]:
     said = pages.comments(failure)
+    plain = {"OK": "Done.", "NOT_FOUND": "What the command names does not exist."}
     for one in failure.Exit:
-        yield one.value, one.name, said.get(one.name, "")
+        yield one.value, one.name, said.get(one.name) or plain[one.name]
 
 
 def _command(command: Any, name: str, *, level: int) -> Iterator[str]:

@@ -66,7 +66,8 @@ ROWS = (
     Row(
         "invoke",
         "callers32_per_s",
-        ("signed `InvokeFunction`, warm, 32 callers", "带签名的 `InvokeFunction`，热实例，32 个调用方"),
+        ("signed `InvokeFunction`, warm, 32 callers",
+         "带签名的 `InvokeFunction`，热实例，32 个调用方"),
         "calls/s",
     ),
     Row(

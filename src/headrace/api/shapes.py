@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from headrace.core import errors
+from headrace.core import errors, jsontext
 
 Kind: TypeAlias = Literal[
     "text", "integer", "float", "boolean", "map", "any", "printed", "bytes", "group", "list"
@@ -237,7 +237,7 @@ def _scalar(kind: Kind, value: Any, path: str) -> Any:
     if kind == "map":
         return {str(k): _text(v, f"{path}.{k}") for k, v in _mapping(value, path).items()}
     if kind == "printed":
-        return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        return value if isinstance(value, str) else jsontext.compact(value)
     if kind == "float":
         return _float(value, path)
     assert kind == "bytes", f"{path}: kind {kind} cannot be read"

@@ -181,4 +181,6 @@ def _program() -> str:
     beside = Path(sys.executable).with_name("headrace")
     if not beside.exists():
         return f"{sys.executable} -m headrace"
+    if beside.is_relative_to(Path.cwd()):  # ./dev has put it on our PATH, not on the user's
+        return str(beside.relative_to(Path.cwd()))
     return "headrace" if shutil.which("headrace") == str(beside) else str(beside)

@@ -70,10 +70,10 @@ class Buses(base.Part):
         if description is not None:
             self._check_description(description, "Description")
         checked_tags = None if tags is None else base.check_tags(tags, "Tags")
-        key = editing.BUS.key(account, name)
 
         async def write(draft: editing.Draft) -> model.EventBus:
             bus = self.get_bus(account, name)
+            key = editing.BUS.key(account, name)  # a name that cannot be one was not found above
             was = self._editor.read(editing.BUS, key)
             if was is not None:
                 editing.check_revision(was, revision, f"The event bus [{name}]")
