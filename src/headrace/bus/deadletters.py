@@ -135,7 +135,8 @@ class DeadLetters:
 
     async def _open(self, account: str, letter_id: str) -> tuple[int, ports.Record]:
         state = self._ledger.deliveries(self._number(account))
-        position = int(letter_id) if letter_id.isdigit() else -1
+        is_position = letter_id.isascii() and letter_id.isdigit() and len(letter_id) < 20
+        position = int(letter_id) if is_position else -1
         if position >= 0 and position in state.open:
             record = (await self._journal.fetch([ports.Position(position)]))[0]
             if record is not None:
