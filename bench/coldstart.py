@@ -21,7 +21,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import harness
+from bench.rig import harness
 from headrace import outside
 from headrace.functions import cache, invocation, launcher, sandbox, service
 from headrace.functions.sandbox import bubblewrap

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from bench import harness, load, product
+from bench.rig import harness, load, product
 
 EVENT_BYTES = 1024
 BATCH = 10

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-from bench import harness, load, product
+from bench.rig import harness, load, product
 
 CONNECTIONS = 32
 EVENT_BYTES = 1024

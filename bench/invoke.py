@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bench import harness, load, product
+from bench.rig import harness, load, product
 
 SOURCE = "def handler(event, context):\n    return event\n"
 BODY = b"x" * 1024

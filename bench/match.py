@@ -20,6 +20,7 @@ from typing import Any
 
 from floors import match_floor
 
+from bench.rig import harness
 from headrace.core import jsontext, pattern
 
 EVENT_BYTES = 733
@@ -127,7 +128,9 @@ def check(matcher: pattern.Matcher, rules: list[Any], events: list[Any]) -> floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rules and rounds")
-    quick: bool = parser.parse_args().quick
+    parser.add_argument("--save", action="store_true", help="keep the line in bench/results")
+    options = parser.parse_args()
+    quick: bool = options.quick
     chance = random.Random(20200401)
     rule_count, turns, rounds = (1_000, 5, 2) if quick else (10_000, 7, 10)
     lines = [make_event(chance) for _ in range(1_000)]
@@ -163,7 +166,8 @@ def main() -> None:
         "share_of_floor": round(middle["events_per_s"] / middle["floor_per_s"], 3),
     }
     floor = {"events_per_s": middle["floor_per_s"]}
-    print(json.dumps({"bench": "match", "figures": figures, "floor": floor, "samples": samples}))
+    line = {"bench": "match", "figures": figures, "floor": floor, "samples": samples}
+    harness.told(line, save=options.save)
 
 
 if __name__ == "__main__":

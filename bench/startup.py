@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import harness, product
+from bench.rig import harness, product
 
 
 def rss_mb(pid: int) -> float:

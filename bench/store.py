@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
-import json
 import shutil
 import statistics
 import sys
@@ -23,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.rig import harness
 from headrace.store import ports
 from headrace.store.sqlite import Directory, SqliteJournal
 
@@ -156,6 +156,7 @@ def _ratios(samples: list[dict[str, object]]) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--save", action="store_true", help="keep the line in bench/results")
     parser.add_argument("--directory", type=Path, help="where to write; a real disk")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-", dir=chosen.directory))
@@ -163,8 +164,7 @@ def main() -> int:
         line = asyncio.run(compare(QUICK_SECONDS if chosen.quick else SECONDS, folder))
     finally:
         shutil.rmtree(folder)
-    print(json.dumps(line))
-    return 0
+    return harness.told(line, save=chosen.save)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,9 @@ def filled(path: Path, language: int) -> str:
     text = path.read_text("utf-8")
     for name, block in (("figures", figures(language)), ("built", built(language))):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, count = pattern.subn(lambda found, block=block: found[1] + block + found[2], text)
+        text, count = pattern.subn(
+            lambda found, block=block: found[1] + "\n" + block + "\n" + found[2], text
+        )
         if count != 1:
             raise SystemExit(f"{path.name} has {count} blocks <!-- {name} -->, one is needed")
     return text

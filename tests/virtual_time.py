@@ -53,6 +53,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.now_s
 
 
+async def passes(seconds: float) -> None:
+    """Let simulated time pass: no test waits for it."""
+    assert isinstance(asyncio.get_running_loop(), VirtualLoop), (
+        "time passes only where it is simulated"
+    )
+    await asyncio.sleep(seconds)
+
+
 class VirtualClock:
     """`core.clock.Clock` on the running loop's time."""
 

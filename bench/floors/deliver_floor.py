@@ -51,6 +51,16 @@ class Worker(asyncio.Protocol):
         self.path.kick()
 
 
+def worker() -> socket.socket:
+    """Start the function's process; return our end of its socket."""
+    ours, theirs = socket.socketpair()
+    script = Path(__file__).parent / "worker.py"
+    command = [sys.executable, "-I", "-S", str(script), str(theirs.fileno())]
+    subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+    theirs.close()
+    return ours
+
+
 class Way:
     """Store and dispatch."""
 
@@ -70,13 +80,7 @@ class Way:
         self.left = events
 
     async def start(self) -> None:
-        ours, theirs = socket.socketpair()
-        script = Path(__file__).parent / "worker.py"
-        subprocess.Popen(
-            [sys.executable, "-I", "-S", str(script), str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-        )
-        theirs.close()
+        ours = worker()
         loop = asyncio.get_running_loop()
         self.transport, _ = await loop.create_connection(lambda: Worker(self), sock=ours)
 

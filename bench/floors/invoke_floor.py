@@ -44,15 +44,19 @@ class Worker(asyncio.Protocol):
         return future
 
 
-async def main() -> None:
+def started() -> socket.socket:
+    """Start the function's process; return our end of its socket."""
     ours, theirs = socket.socketpair()
     script = Path(__file__).parent / "worker.py"
-    subprocess.Popen(
-        [sys.executable, "-I", "-S", str(script), str(theirs.fileno())], pass_fds=(theirs.fileno(),)
-    )
+    command = [sys.executable, "-I", "-S", str(script), str(theirs.fileno())]
+    subprocess.Popen(command, pass_fds=(theirs.fileno(),))
     theirs.close()
+    return ours
+
+
+async def main() -> None:
     loop = asyncio.get_running_loop()
-    _, worker = await loop.create_connection(Worker, sock=ours)
+    _, worker = await loop.create_connection(Worker, sock=started())
 
     async def serve(scope, receive, send) -> None:
         answer = await worker.call((await receive())["body"])

@@ -26,7 +26,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from bench import product
+from bench.rig import product
 from headrace import doctor
 
 ROUNDS, ROUNDS_FULL = 30, 50

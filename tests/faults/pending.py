@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import product
+from bench.rig import product
 from headrace import outside
 from headrace.bus import ledger as ledgers
 from headrace.core import event

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 
 async def serve(
@@ -26,14 +26,14 @@ async def serve(
         writer.close()
 
 
-async def main() -> None:
-    with Path(sys.argv[1]).open("ab", buffering=0) as notes:
-        server = await asyncio.start_server(
-            lambda reader, writer: serve(reader, writer, notes), "127.0.0.1", 0
-        )
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await server.serve_forever()
+async def main(notes: BinaryIO) -> None:
+    server = await asyncio.start_server(
+        lambda reader, writer: serve(reader, writer, notes), "127.0.0.1", 0
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with Path(sys.argv[1]).open("ab", buffering=0) as opened:
+        asyncio.run(main(cast("BinaryIO", opened)))

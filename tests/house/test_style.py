@@ -13,6 +13,8 @@ import pytest
 from tests.house import tree
 
 LINES_MAX = 500
+#: A table of cases is long without being two things.
+TEST_LINES_MAX = 700
 LINES_GOAL = 400
 FUNCTION_LINES_MAX = 70
 BANNED_MODULE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
@@ -40,6 +42,10 @@ def test_every_package_has_an_init_with_a_docstring() -> None:
     assert without == []
 
 
+def wall_of(path: Path) -> int:
+    return TEST_LINES_MAX if path.name.startswith("test_") else LINES_MAX
+
+
 def test_no_module_passes_the_wall_of_500_lines() -> None:
     """A long module is two things; from 400 lines on the run says so without failing."""
     lengths = {path: len(path.read_text().splitlines()) for path in tree.modules()}
@@ -48,7 +54,7 @@ def test_no_module_passes_the_wall_of_500_lines() -> None:
     for path, length in lengths.items():
         if LINES_GOAL < length <= LINES_MAX:
             warnings.warn(f"{tree.shown(path)} has {length} lines", stacklevel=1)
-    assert {tree.shown(path): n for path, n in lengths.items() if n > LINES_MAX} == {}
+    assert {tree.shown(path): n for path, n in lengths.items() if n > wall_of(path)} == {}
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -62,13 +62,14 @@ def test_deleted_bus_is_gone(eventbridge: sdk.EventBridge, bus: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ["get_event_bus", "update_event_bus", "delete_event_bus"])
+@pytest.mark.parametrize("name", ["nowhere", "../..", "a|b"])
 def test_missing_bus_is_an_error_with_its_code(
-    eventbridge: sdk.EventBridge, operation: str
+    eventbridge: sdk.EventBridge, operation: str, name: str
 ) -> None:
     with pytest.raises(sdk.SdkError) as refused:
-        getattr(eventbridge, operation)(EventBusName="nowhere")
+        getattr(eventbridge, operation)(EventBusName=name)
     assert (refused.value.code, refused.value.status) == ("EventBusNotExist", 409)
-    assert "The event bus [nowhere] not existed!" in refused.value.message
+    assert f"The event bus [{name}] not existed!" in refused.value.message
     assert refused.value.data["RequestId"]
 
 

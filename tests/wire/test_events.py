@@ -105,6 +105,36 @@ def test_more_events_than_a_request_may_hold_are_refused_whole(
     assert eventbridge.query_traced_events(EventBusName=bus, **period()).data["Events"] == []
 
 
+def test_request_of_megabytes_is_stored_whole_and_a_larger_one_refused(
+    eventbridge: sdk.EventBridge, bus: str
+) -> None:
+    large = "x" * 900_000
+    put = eventbridge.put_events(
+        EventBusName=bus, EventList=[making.entry(f"e{n}", Data=large) for n in range(7)]
+    )
+    assert put.data["FailedEntryCount"] == 0
+    found = eventbridge.query_traced_events(EventBusName=bus, **period()).data
+    assert sorted(ids(found)) == [f"e{n}" for n in range(7)]
+    kept = eventbridge.query_event(EventBusName=bus, EventId="e6", EventSource="my.shop").data
+    assert kept["data"] == large
+    with pytest.raises(sdk.SdkError) as refused:
+        eventbridge.put_events(
+            EventBusName=bus, EventList=[making.entry(f"m{n}", Data=large) for n in range(10)]
+        )
+    assert (refused.value.code, refused.value.status) == ("EntityTooLarge", 413)
+    assert eventbridge.get_event_bus(EventBusName=bus).status == 200
+
+
+def test_event_larger_than_the_limit_fails_alone(eventbridge: sdk.EventBridge, bus: str) -> None:
+    put = eventbridge.put_events(
+        EventBusName=bus,
+        EventList=[making.entry("large", Data="x" * 1_100_000), making.entry("small")],
+    )
+    first, second = put.data["EntryList"]
+    assert first["ErrorCode"] == "EventSizeExceed"
+    assert second["EventId"] == "small"
+
+
 def test_event_that_is_not_kept_is_an_error_of_query_event(
     eventbridge: sdk.EventBridge, bus: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace.api import shapes
-from headrace.core import errors
+from headrace.core import errors, jsontext
 
 TARGETS = shapes.shape(
     "Bus*; Limit:i; Force:b; Targets:[{Id*, Config:{Concurrency:i}, Value:printed}]; Tags:map;"
@@ -35,6 +35,12 @@ def test_slip_in_the_notation_is_found_at_import(text: str) -> None:
 def test_note_for_a_field_that_is_not_there_is_found_at_import() -> None:
     with pytest.raises(ValueError, match=r"A\.C"):
         shapes.shape("A:{B}", shapes.echoed("why", "A.C"))
+
+
+def test_number_in_a_printed_field_keeps_its_spelling() -> None:
+    """The control API hands over JSON whose fractions keep their text (`jsontext.Float`)."""
+    given = {"Bus": "b", "Targets": [{"Id": "1", "Value": jsontext.decode('{"a":[1.50,3e2]}')}]}
+    assert shapes.read(TARGETS, given)["Targets"][0]["Value"] == '{"a":[1.50,3e2]}'
 
 
 def test_read_types_every_field() -> None:

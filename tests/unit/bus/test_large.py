@@ -71,7 +71,7 @@ async def test_request_of_more_bytes_than_a_frame_is_stored_whole_and_in_order()
             kept = await it.engine.find_event(ACCOUNT, "default", event_id)
             assert kept is not None
             assert kept.position == position
-        await asyncio.sleep(1)
+        await virtual_time.passes(1)
         assert sorted(it.targets["t"].ids) == ids
 
 
@@ -83,7 +83,7 @@ async def test_large_open_deliveries_are_carried_forward() -> None:
             await it.publish(f"kept-{number}", data=LARGE)
         for number in range(20):
             await it.publish(f"other-{number}", source="else")
-        await asyncio.sleep(25 * 3600)  # simulated: the sweeps find the old segments
+        await virtual_time.passes(25 * 3600)  # simulated: the sweeps find the old segments
         assert it.broken == []
         assert (await it.engine.usage()).first > 1
         assert it.engine.ledger.pending() + it.engine.dead_letters.count(ACCOUNT) >= 8

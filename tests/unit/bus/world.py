@@ -43,7 +43,7 @@ class Target:
         self.running_most = max(self.running_most, self.running)
         try:
             if self.latency_s:
-                await asyncio.sleep(self.latency_s)  # simulated: the loop's clock jumps
+                await virtual_time.passes(self.latency_s)  # simulated: the loop's clock jumps
         finally:
             self.running -= 1
         self.seen.append((asyncio.get_running_loop().time(), batch[0]))

@@ -59,6 +59,10 @@ async def test_bus_names_follow_the_rule(world: worlds.World, name: str) -> None
 async def test_a_name_that_cannot_exist_is_not_found(world: worlds.World, name: str) -> None:
     with pytest.raises(errors.BusNotFound):
         world.catalog.get_bus(ACCOUNT, name)
+    with pytest.raises(errors.BusNotFound):
+        await world.catalog.update_bus(ACCOUNT, name, description="new")
+    with pytest.raises(errors.BusNotFound):
+        await world.catalog.delete_bus(ACCOUNT, name)
 
 
 async def test_buses_come_in_pages_without_gap_or_repeat(world: worlds.World) -> None:

@@ -72,7 +72,18 @@ def entry_list(results: Sequence[accept.Accepted | errors.EventRefused]) -> dict
 
 
 def _events(text: str, bounds: limits.Limits) -> list[event.Event | errors.EventRefused]:
-    """Return one event or refusal for each entry of EventList. Raises InvalidInput."""
+    """Return one event or refusal for each entry of EventList.
+
+    Raises InvalidInput, PayloadTooLarge.
+    """
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > bounds.request_bytes_max:  # the form around it is encoded and may be larger
+        raise errors.PayloadTooLarge(
+            f"EventList is larger than {bounds.request_bytes_max} bytes.",
+            field="EventList",
+            expected=bounds.request_bytes_max,
+            got=size,
+        )
     try:
         entries = _read_list(text)
     except (msgspec.DecodeError, RecursionError) as error:

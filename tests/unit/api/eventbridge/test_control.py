@@ -418,3 +418,8 @@ async def test_strict_limits_reach_the_face() -> None:
         )
         assert status == 400
         assert "16" in message
+        large = [event | {"Data": "x" * 200_000} for event in events[:6]]
+        status, code, _ = await world.refused(
+            "PutEvents", form=True, EventBusName="default", EventList=large
+        )
+        assert (status, code) == (413, "EntityTooLarge")

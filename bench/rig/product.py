@@ -21,10 +21,10 @@ from typing import Any
 
 import msgspec
 
-from bench import harness, load
+from bench.rig import harness, load
 from headrace.core import signature
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Product(msgspec.Struct):

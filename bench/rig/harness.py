@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent.parent / "results"
 #: Floor and product are measured alternately at least this often.
 ROUNDS_MIN = 5
 
@@ -42,7 +42,7 @@ def rounds(
 
 def report(bench: str, taken: list[tuple[Figures, Figures]], *, save: bool) -> int:
     """Print the JSON line; keep it as the result of this bench when `save`."""
-    line = {
+    line: dict[str, object] = {
         "bench": bench,
         "figures": _medians([ours for ours, _ in taken]),
         "floor": _medians([floor for _, floor in taken]),
@@ -50,10 +50,16 @@ def report(bench: str, taken: list[tuple[Figures, Figures]], *, save: bool) -> i
         "samples": [{"ours": dict(ours), "floor": dict(floor)} for ours, floor in taken],
         "machine": machine(),
     }
+    return told(line, save=save)
+
+
+def told(line: dict[str, object], *, save: bool) -> int:
+    """Print the JSON line of a bench; keep it as its result when `save`."""
+    line.setdefault("machine", machine())
     print(json.dumps(line))
     if save:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{bench}.json").write_text(json.dumps(line, indent=1) + "\n")
+        (RESULTS / f"{line['bench']}.json").write_text(json.dumps(line, indent=1) + "\n")
     return 0
 
 
