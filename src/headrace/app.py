@@ -33,7 +33,7 @@ from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model
 from headrace.store import memory, ports, sqlite
 from headrace.store import settings as journal
-from headrace.targets import asynchronous, egress, function, http
+from headrace.targets import asynchronous, egress, function, push
 from headrace.targets import registry as targets
 
 #: The largest code package that is kept (fc.md §2.3: 500 MB unpacked, 100 MB as base64).
@@ -105,8 +105,8 @@ class App:
 
     def _targets(self) -> targets.Registry:
         self.egress = egress.Egress(allow_private=self._private_targets())
-        client = http.HttpClient(self.egress)
-        return targets.Registry(client=client, clock=self.clock, invoke=self._invoke)
+        pushers = push.Pushers(self.egress, self.clock)
+        return targets.Registry(pushers=pushers, clock=self.clock, invoke=self._invoke)
 
     def _engine(self) -> engines.Engine:
         config = self._config

@@ -108,7 +108,11 @@ class Dispatcher:
             position += 1
             for number in record.matches:
                 if number > 0 and (taker := lanes.get(number)) is not None:
-                    taker.offer(position, record)
+                    try:
+                        taker.offer(position, record)
+                    except Exception:  # a bug here must not cost a delivery its turn
+                        log.exception("lane %d missed %d; it reads it back", number, position)
+                        taker.fall_behind()
 
     async def fetch(self, positions: Sequence[int]) -> list[ports.Record | None]:
         if not positions:

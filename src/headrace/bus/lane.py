@@ -70,6 +70,10 @@ class Lane:
         self._push(position, record, 1)
         self.pump()
 
+    def fall_behind(self) -> None:
+        """Take what follows from the journal instead of from the commit."""
+        self._behind = True
+
     def resume(self) -> None:
         """Take over what the ledger holds open: after a start, or for a subscription that is new
         here."""

@@ -161,13 +161,30 @@ class Queries:
             page = await self._journal.find(query, token, limit - len(items))
             looked += len(page.items)
             token = page.next
-            for found in page.items:
+            for found in await self._told_once(page.items):
                 kept = stored(bus, found)
                 if _fits(kept, source, type, subject):
                     items.append(kept)
             if token is None or len(items) >= limit:
                 break
         return Page(items, len(items), token)
+
+    async def _told_once(self, found: Sequence[ports.Found]) -> list[ports.Found]:
+        """Leave out copies of events that are still kept: a list shows an event once."""
+        origins = [
+            one.record.origin or ports.Position(0)
+            for one in found
+            if one.record.generation == ledgers.COPIED
+        ]
+        if not origins:
+            return list(found)
+        originals = dict(zip(origins, await self._journal.fetch(origins), strict=True))
+        return [
+            one
+            for one in found
+            if one.record.generation != ledgers.COPIED
+            or originals[one.record.origin or ports.Position(0)] is None
+        ]
 
     # -- trace ------------------------------------------------------------------------------------
 

@@ -12,8 +12,6 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 
-from aiohttp import abc
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: (host, port) -> every address of the host, as text.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -106,35 +104,3 @@ async def resolve_by_system(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-class PinningResolver(abc.AbstractResolver):
-    """aiohttp's view of an `Egress`: one look-up, every answer checked, those connected to."""
-
-    def __init__(self, egress: Egress) -> None:
-        self._egress = egress
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[abc.ResolveResult]:
-        addresses = await self._egress.resolve(host, port)
-        if not addresses:
-            raise OSError(f"{host} has no address")
-        for text in addresses:
-            self._egress.check(text, port)
-        return [_result(host, text, port) for text in addresses]
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-
-
-def _result(host: str, text: str, port: int) -> abc.ResolveResult:
-    version = ipaddress.ip_address(text).version
-    return abc.ResolveResult(
-        hostname=host,
-        host=text,
-        port=port,
-        family=socket.AF_INET if version == 4 else socket.AF_INET6,
-        proto=socket.IPPROTO_TCP,
-        flags=socket.AI_NUMERICHOST,
-    )

@@ -20,6 +20,7 @@ import msgspec
 from headrace.core import clock as clocks
 from headrace.core import delivery
 from headrace.targets import egress as egresses
+from headrace.targets import resolving
 
 CONNECTIONS_MAX = 256
 CONNECTIONS_PER_HOST_MAX = 64
@@ -53,7 +54,7 @@ class HttpClient:
             limit=CONNECTIONS_MAX,
             limit_per_host=CONNECTIONS_PER_HOST_MAX,
             use_dns_cache=False,
-            resolver=egresses.PinningResolver(self._egress),
+            resolver=resolving.PinningResolver(self._egress),
             socket_factory=self._checked_socket,
         )
         return aiohttp.ClientSession(

@@ -13,7 +13,7 @@ from headrace.core import clock as clocks
 from headrace.core import delivery
 from headrace.resources import model
 from headrace.resources import targets as readings
-from headrace.targets import function, http, queue
+from headrace.targets import function, push, queue
 
 #: Builds the sender of one target.
 Factory = Callable[["Registry", model.Target], delivery.Sender]
@@ -25,11 +25,11 @@ class Registry:
     def __init__(
         self,
         *,
-        client: http.HttpClient,
+        pushers: push.Pushers,
         clock: clocks.Clock,
         invoke: function.Invoke,
     ) -> None:
-        self.client = client
+        self.pushers = pushers
         self.clock = clock
         self.invoke = invoke
 
@@ -40,11 +40,11 @@ class Registry:
 
     async def close(self) -> None:
         """Close what senders share."""
-        await self.client.close()
+        await self.pushers.close()
 
 
 def _push(registry: Registry, target: model.Target) -> delivery.Sender:
-    return http.HttpSender(readings.url_of(target) or "", registry.client, registry.clock)
+    return registry.pushers.sender(readings.url_of(target) or "")
 
 
 def _call(registry: Registry, target: model.Target) -> delivery.Sender:

@@ -138,6 +138,8 @@ class Comparer:
     def everything(self) -> None:
         """Every list of both sides, every record by itself, in pages of a random size."""
         limit = self._chance.choice((2, 3, 100))
+        for key in sorted(self.model.rules):
+            self.rule(key, set())
         self._buses(limit)
         for bus in self.model.buses:
             keys = sorted(key for key in self.model.rules if key[0] == bus)
@@ -146,8 +148,6 @@ class Comparer:
                 [views.listed_rule(self.model, key) for key in keys],
                 f"rules of {bus}",
             )
-        for key in sorted(self.model.rules):
-            self.rule(key, set())
         self._targets(limit)
         self._functions(limit)
         shown = self._doors.get(lambda: self._doors.native("GET", "queues"))
@@ -232,4 +232,4 @@ def _id_of(target: Tree) -> str:
 
 def told(value: Any) -> str:
     """A value as a report shows it."""
-    return json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False, default=str)

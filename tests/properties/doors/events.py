@@ -68,7 +68,9 @@ def payload(target: words.Tree, event: Event) -> str:
         return _value(event, body["Value"])
     filled = body["Template"]
     for name, path in json.loads(body["Value"]).items():
-        filled = filled.replace("${" + name + "}", _text_of(_found(event, path)))
+        value = _found(event, path)
+        if value is not None:  # a variable without a value stays as it is written
+            filled = filled.replace("${" + name + "}", _text_of(value))
     return _text(filled)
 
 

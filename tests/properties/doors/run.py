@@ -47,12 +47,12 @@ class Run:
         self._chance = random.Random(seed)
         self._seed, self._steps = seed, steps
         self._home = home
+        python = Path(os.environ["HEADRACE_SDK_PYTHON"])
         self._server = processes.Server(home)
         self._server.start()
+        self._doors = doors.Doors(self._server, python)
         self._receiver = receivers.Receiver()
         hook = self._receiver.hook("sink")
-        python = Path(os.environ["HEADRACE_SDK_PYTHON"])
-        self._doors = doors.Doors(self._server, python)
         self.model = model.Model(self._server.region, self._server.account)
         self._chooser = choice.Chooser(self._chance, hook.url)
         self._comparer = compare.Comparer(self._doors, self.model, self._chance)
@@ -248,7 +248,7 @@ class Run:
                 "queues": sorted(known.queues),
                 "sources": sorted(known.sources),
                 "rules": {"/".join(key): rule for key, rule in known.rules.items()},
-            }  # fmt: skip
+            }
         )
 
     # -- figures

@@ -335,6 +335,16 @@ async def test_retention_carries_open_deliveries_forward_with_their_attempts() -
         assert seen == list(range(1, len(seen) + 1)), "no attempt is repeated or lost"
 
 
+async def test_an_event_that_was_sent_again_is_listed_once() -> None:
+    async with world() as it:
+        await it.rule("r", "t")
+        await it.publish("e1")
+        await virtual_time.passes(1)
+        await it.engine.replay(ACCOUNT, "default", "e1")
+        found = await it.engine.search(ACCOUNT, "default", start_ms=0, stop_ms=1 << 62)
+        assert [kept.id for kept in found.items] == ["e1"]
+
+
 async def test_a_replayed_event_is_delivered_again_and_not_accepted_twice() -> None:
     async with world() as it:
         await it.rule("r", "t")

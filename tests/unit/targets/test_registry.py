@@ -10,7 +10,7 @@ import pytest
 from headrace.core import delivery
 from headrace.resources import model
 from headrace.resources import target_params as checks
-from headrace.targets import egress, function, http, kinds, registry
+from headrace.targets import egress, function, kinds, push, registry
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ class World:
     def __init__(self) -> None:
         self.invoked: list[function.Call] = []
         self.registry = registry.Registry(
-            client=http.HttpClient(egress.Egress(allow_private=False)),
+            pushers=push.Pushers(egress.Egress(allow_private=False), Clock()),
             clock=Clock(),
             invoke=self._invoke,
         )
