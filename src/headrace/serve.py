@@ -25,8 +25,10 @@ import uvicorn
 import uvloop
 
 from headrace import app as apps
-from headrace import settings
+from headrace import outside, settings
 from headrace.access import keys
+from headrace.api import connection
+from headrace.api.native import face as native
 from headrace.core import errors
 
 log = logging.getLogger(__name__)
@@ -118,6 +120,8 @@ class _Process:
         self._announce = announce
         self._alongside = alongside
         self._exit = 0
+        #: The data directory is ours: before that its ready file may be another server's.
+        self._holds = False
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -129,20 +133,23 @@ class _Process:
             application = apps.App(self._config, broken=self._broken)
             try:
                 application.hold()
+                self._holds = True
                 home.mkdir(parents=True, exist_ok=True, mode=0o700)
                 obtained = keys.obtain(home, self._environ, account=self._config.account)
                 served = await application.open(obtained.key, first_start=obtained.created)
                 ready = self._ready(application, obtained, listener)
                 await self._serve(served, listener, ready)
             finally:
-                self._forget_ready()
+                if self._holds:
+                    self._forget_ready()
                 await application.close()
         return self._exit
 
     async def _serve(self, served: Any, listener: socket.socket, ready: Ready) -> None:
+        bounded = connection.bounded(native.refuse, outside.system_random())
         server = _Server(
             uvicorn.Config(
-                served, loop="none", http="httptools", lifespan="off", access_log=False,
+                served, loop="none", http=bounded, ws="none", lifespan="off", access_log=False,
                 log_config=None, server_header=False, date_header=True, backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=DRAIN_S,
                 proxy_headers=False,

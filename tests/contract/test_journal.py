@@ -191,6 +191,25 @@ async def test_each_segment_begins_with_the_snapshot_of_its_start(kit: engines.K
     await again.close()
 
 
+async def test_a_segment_says_when_it_was_written_whatever_the_age_of_its_events(
+    kit: engines.Kit,
+) -> None:
+    """Retention goes by it: a copy keeps the time of its event."""
+    settings = JournalSettings(roll_ms=1 << 40)
+    journal = kit.journal(settings)
+    await journal.open()
+    await journal.append(frame(1, at_ms=50_000))
+    await journal.append(frame(at_ms=60_000))
+    (segment,) = await journal.segments()
+    assert (segment.written_ms, segment.newest_ms) == (60_000, 1_001)
+    await journal.close()
+    again = kit.journal(settings)
+    await again.open()
+    (segment,) = await again.segments()
+    assert segment.written_ms == 60_000
+    await again.close()
+
+
 async def test_segments_end_at_their_bounds(kit: engines.Kit) -> None:
     settings = JournalSettings(roll_events=5, roll_bytes=2_000, roll_ms=1_000)
     journal = kit.journal(settings)

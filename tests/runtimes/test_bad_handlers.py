@@ -343,3 +343,79 @@ async def test_requests_behind_one_that_hangs_run_elsewhere(stage: stages.Stage)
     assert [result.error_type for result in results].count("FunctionTimeoutError") == 1
     assert results[3].error_type == "FunctionTimeoutError"
     assert sum(result.payload == b"fine" for result in results) == 11
+
+
+#: Finds the socket to the server and the number of the running request, and writes frames itself.
+FORGER = """
+import os, struct, sys, time
+HEADER = struct.Struct("<IBBHIII")
+def channel():
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink("/proc/self/fd/" + name).startswith("socket:"):
+                return int(name)
+        except OSError:
+            pass
+def number():
+    frame = sys._getframe()
+    while frame:
+        for held in frame.f_locals.values():
+            if hasattr(held, "number") and hasattr(held, "kind"):
+                return held.number
+        frame = frame.f_back
+def answer(number, kind=b"", body=b"", flags=0, took=0):
+    head = HEADER.pack(len(kind) + len(body), 17, flags, len(kind), number, took, 0)
+    os.write(channel(), head + kind + body)
+def handler(event, context):
+    if event == b"good":
+        return "fine"
+    {body}
+"""
+
+
+def forger(body: str) -> str:
+    return FORGER.replace("{body}", body)
+
+
+@pytest.mark.parametrize(
+    "kind", [r"b'A\r\nX-Forged: 1'", r"b'A\0B'", r"b'\xc3\xa9\xff'", "b'A' * 60000"]
+)
+async def test_error_type_that_is_no_header_becomes_our_own(stage: stages.Stage, kind: str) -> None:
+    """It goes into x-fc-error-type; a line break there would cut the answer off."""
+    stage.deploy("bad", forger(f"answer(number(), {kind}, b'{{}}', flags=1); os._exit(0)"))
+    result = await stage.invoke("bad")
+    assert (result.error_type, result.payload) == ("UnhandledInvocationError", b"{}")
+
+
+async def test_error_type_of_a_failed_start_is_judged_too(stage: stages.Stage) -> None:
+    code = FORGER.split("def handler")[0].replace("17, flags", "18, flags")
+    stage.deploy("bad", code + "answer(0, b'A\\r\\nX: 1', b'{}')\nos._exit(0)\n")
+    result = await stage.invoke("bad")
+    assert (result.error_type, result.payload) == ("UnhandledInvocationError", b"{}")
+
+
+async def test_time_that_did_not_pass_is_not_billed(stage: stages.Stage) -> None:
+    stage.deploy("bad", forger("answer(number(), took=0xFFFFFFFF); os._exit(0)"))
+    result = await stage.invoke("bad")
+    assert result.error_type is None
+    assert result.billed_ms < 10_000
+
+
+async def test_answer_to_a_request_that_waits_is_not_believed(stage: stages.Stage) -> None:
+    """The one behind it was sent ahead: whoever runs cannot speak for it."""
+    forge = "for ahead in range(1, 9): answer(number() + ahead, body=b'forged')"
+    stage.deploy("bad", forger(f"{forge}; time.sleep(0.02)"))
+    for _ in range(20):  # quick enough, for long enough, that requests are sent ahead
+        await good_again(stage)
+    calls = [stage.invoke("bad", b"evil"), *(stage.invoke("bad", GOOD) for _ in range(12))]
+    results = await asyncio.gather(*calls)
+    assert all(result.payload != b"forged" for result in results)
+    assert results[0].error_type is not None
+
+
+async def test_message_of_any_length_leaves_the_instance_alive(stage: stages.Stage) -> None:
+    stage.deploy("bad", bad("raise ValueError('x' * 40_000_000)"), timeout_s=20)
+    result = await stage.invoke("bad")
+    assert body_of(result)["errorType"] == "ValueError"
+    assert len(result.payload) < 3 * 1024 * 1024
+    await good_again(stage)

@@ -153,3 +153,26 @@ async def test_without_a_sandbox_functions_run_as_plain_processes(tmp_path: Path
         assert result.memory_mb < 40, "not the memory of the server it was spawned from"
         assert "\nhello\n" in stage.records.log_of(result.request_id)
     assert stages.descendants() <= before
+
+
+SYSCTLS = """
+import os
+def handler(event, context):
+    opened = []
+    for folder, _, names in os.walk("/proc/sys"):
+        for name in names:
+            try:
+                os.close(os.open(folder + "/" + name, os.O_WRONLY | os.O_NONBLOCK))
+                opened.append(name)
+            except OSError:
+                pass
+    return opened
+"""
+
+
+async def test_settings_of_the_kernel_cannot_be_written(stage: stages.Stage) -> None:
+    """Under a server run as root, code in the sandbox is the owner of /proc/sys: core_pattern
+    would start any program outside.
+    """
+    stage.deploy("sysctls", SYSCTLS, timeout_s=20)
+    assert (await stage.invoke("sysctls")).payload == b"[]"

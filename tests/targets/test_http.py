@@ -126,7 +126,14 @@ async def test_retry_after_as_a_date_is_passed_on(receiver: Receiver, push: Push
 
 @pytest.mark.parametrize(
     ("value", "after_ms"),
-    [("99999999999999", delivery.AFTER_MS_MAX), ("-5", None), ("soon", None), ("1.5", None)],
+    [
+        ("99999999999999", delivery.AFTER_MS_MAX),
+        ("-5", None),
+        ("soon", None),
+        ("1.5", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999", None),
+    ],
 )
 async def test_a_strange_retry_after_is_bounded_or_ignored(
     receiver: Receiver, push: Push, value: str, after_ms: int | None
@@ -289,3 +296,9 @@ async def test_a_batch_is_sent_one_by_one_and_answered_in_order(
 async def test_a_url_that_cannot_be_a_target_is_poisoned(push: Push, url: str) -> None:
     outcome = await push(url)
     assert (outcome.kind, outcome.code) == ("poisoned", 0)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+async def test_host_that_cannot_be_looked_up_is_not_tried_again(push: Push, host: str) -> None:
+    outcome = await push(f"http://{host}/")
+    assert (outcome.kind, "cannot be the name" in outcome.text) == ("poisoned", True)

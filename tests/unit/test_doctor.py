@@ -157,3 +157,39 @@ async def test_the_doctor_refuses_a_directory_a_server_holds(tmp_path: Path) -> 
     async with Shard(tmp_path):
         with pytest.raises(ports.StoreError, match="in use"):
             await checked(tmp_path)
+
+
+async def test_a_replay_of_an_event_that_is_then_carried_forward_is_no_second_carry(
+    tmp_path: Path,
+) -> None:
+    """Both copies name the event as their origin; only one stands in the frame that moved it."""
+    async with Shard(tmp_path) as shard:
+        first = await shard.committer.append((record(-RULE, TARGET),))
+        again = record(TARGET, generation=ledgers.COPIED, origin=first)
+        await shard.committer.append((again,))
+        await shard.committer.append((again,), (settled(first, ports.Verdict.MOVED),))
+        await shard.committer.append((again,))
+    report = await checked(tmp_path)
+    assert report.problems == []
+    assert report.open == 3
+
+
+async def test_a_copy_of_a_delivery_that_had_closed_before_is_no_carry_for_both(
+    tmp_path: Path,
+) -> None:
+    async with Shard(tmp_path) as shard:
+        first = await shard.committer.append((record(-RULE, TARGET),))
+        again = record(TARGET, generation=ledgers.COPIED, origin=first)
+        await shard.committer.append((), (settled(first),))
+        await shard.committer.append((again,), (settled(first, ports.Verdict.MOVED),))
+    report = await checked(tmp_path)
+    assert report.problems == []
+
+
+async def test_deliveries_the_ledger_never_heard_of_are_found(tmp_path: Path) -> None:
+    async with Shard(tmp_path) as shard:
+        position = await shard.committer.append((record(-RULE, TARGET),))
+        await shard.committer.append((), (settled(position),))
+        del shard.ledger.subscriptions[TARGET]
+    report = await checked(tmp_path)
+    assert any("enqueued 0 by the ledger, 1 by the rows" in text for text in report.problems)

@@ -28,6 +28,11 @@ _ACS3_REQUIRED = frozenset(("host", "x-acs-date", "x-acs-content-sha256", "x-acs
 _SINGLE = frozenset(
     (b"authorization", b"host", b"date", b"content-type", b"content-md5", b"content-length")
 )
+#: Headers that say what is asked (ce-: an event's attributes); unsigned, anybody could change them.
+_CONTENT = (b"x-acs-", b"ce-")
+#: Where the official client signs by `acs:`. That need not cover the body, so it counts nowhere
+#: else.
+_DATA_PLANE = "/openapi/"
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{3}))?Z")
 _RFC1123 = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 _MONTHS: list[str] = [
@@ -116,7 +121,7 @@ class Authenticator:
     ) -> policy.Principal:
         given = _read_acs3(headers)
         _check_single(repeated, given.signed_headers)
-        own = [name.decode("latin-1") for name in headers if name.startswith(b"x-acs-")]
+        own = [name.decode("latin-1") for name in headers if name.startswith(_CONTENT)]
         _check_signed(given, (*_ACS3_REQUIRED, *own))
         key = self._verify_acs3(request, headers, given, is_hashed=True)
         date_ms = self._fresh(_text(headers, b"x-acs-date"))
@@ -183,6 +188,10 @@ class Authenticator:
     def _data_plane(
         self, request: SignedRequest, headers: Mapping[bytes, bytes], repeated: Iterable[bytes]
     ) -> policy.Principal:
+        if not request.path.startswith(_DATA_PLANE):
+            raise errors.SignatureWrong(
+                f"The scheme acs: counts below {_DATA_PLANE} only.", expected=signature.ACS3
+            )
         _check_single(repeated, ())
         _, access_key_id, given = _split(_text(headers, b"authorization"))
         try:
@@ -257,7 +266,9 @@ def parse_date_ms(text: str) -> int | None:
     else:
         return None
     hour, minute, second, ms = clock_parts
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
+    if not (year and 1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    if hour > 23 or minute > 59 or second > 60:
         return None
     return timegm((year, month, day, hour, minute, second)) * 1000 + ms
 

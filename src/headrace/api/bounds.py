@@ -1,6 +1,6 @@
 """The named bounds of the server: what a client may make it hold or wait for.
 
-Constants only. Limits of events, signatures and pages are in `core/limits`.
+Limits of events, signatures and pages are in `core/limits`; `listed` tells both.
 """
 
 from __future__ import annotations
@@ -12,17 +12,31 @@ from headrace.core import limits
 #: Sum of the lengths of all header names and values.
 HEADER_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 128
+#: Request line and headers as they come in, before anything of them is judged.
+HEAD_BYTES_MAX = 192 * 1024
+#: They must have arrived whole within this time; so long a new connection may be silent, too.
+HEAD_SECONDS_MAX = 20.0
 #: Path and query together.
 TARGET_BYTES_MAX = 64 * 1024
 #: A body that is refused for its size is read and thrown away up to here, so that the client sees
 #: the answer.
 DISCARD_BYTES_MAX = 32 * 1024 * 1024
+#: So much of each body is always taken; what lies above counts against the sum of all of them.
+BODY_BYTES_FREE = 1024 * 1024
+BODIES_BYTES_MAX = 256 * 1024 * 1024
 #: A body must have arrived whole within this time.
 BODY_SECONDS_MAX = 60.0
 #: Answers kept for ClientToken, and for how long.
 IDEMPOTENT_ANSWERS_MAX = 10_000
+CLIENT_TOKEN_CHARS_MAX = 256
 IDEMPOTENT_MS = 10 * 60 * 1000
 #: Longest wait of one long poll or silent stretch of a stream.
 TAIL_HEARTBEAT_SECONDS = 15.0
 #: Parameters of one query or form.
 PARAMETERS_MAX: Final = limits.PARAMETERS_MAX
+
+
+def listed() -> list[limits.Bound]:
+    """Return every bound there is, those of `core/limits` first, each name once."""
+    found = {bound.name: bound for bound in (*limits.listed(), *limits.constants(globals()))}
+    return list(found.values())

@@ -151,9 +151,13 @@ def unsupported(name: str, version: str, *, known: bool) -> errors.Unsupported:
     return errors.Unsupported(f"Specified api {name} {why}.", field="Action", got=name)
 
 
-def told(error: errors.HeadraceError) -> str:
-    """The sentence an API's message field carries: what is wrong, then what to do."""
-    return f"{error.message} {error.remedy}" if error.remedy else error.message
+def told(error: errors.HeadraceError, message: str | None = None) -> str:
+    """The sentence an API's message field carries: what is wrong, then what to do.
+
+    message: how that API says what is wrong, when it has words of its own.
+    """
+    message = message or error.message
+    return f"{message} {error.remedy}" if error.remedy else message
 
 
 async def identify(services: services.Services, request: http.Request) -> policy.Principal:

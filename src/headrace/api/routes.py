@@ -75,7 +75,8 @@ class Routes:
             host = host.lower() if host.lower() in self._hosts else None
         candidates = self._exact.get((host, path))
         if candidates is None:
-            below = self._below.get((host, path.split("/", 2)[1]), ())
+            # "OPTIONS *" has no "/" at all.
+            below = self._below.get((host, path.lstrip("/").partition("/")[0]), ())
             candidates = [route for route in below if path.startswith(route.path)]
         allowed: set[str] = set()
         for route in candidates:

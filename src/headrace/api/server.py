@@ -47,6 +47,10 @@ class HeadersTooLarge(errors.InvalidInput):
     status = 431
 
 
+class BodiesTooMany(errors.Unavailable):
+    """Too many large request bodies are being read at once."""
+
+
 class AddressNotFound(errors.HeadraceError):
     """Nothing answers at this address."""
 
@@ -60,6 +64,38 @@ class MethodNotAllowed(errors.HeadraceError):
 
     code = "MethodNotAllowed"
     status = 405
+
+
+class Bodies:
+    """The memory that large bodies of all requests may take together, signed or not."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+
+class _Share:
+    """What one request has of it."""
+
+    __slots__ = ("_all", "_mine")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._all = bodies
+        self._mine = 0
+
+    def grow(self, size: int) -> bool:
+        """Note that a body has `size` bytes now; False when there is no room for it."""
+        more = size - bounds.BODY_BYTES_FREE - self._mine
+        if more <= 0:
+            return True
+        if self._all.taken + more > bounds.BODIES_BYTES_MAX:
+            return False
+        self._mine += more
+        self._all.taken += more
+        return True
+
+    def release(self) -> None:
+        self._all.taken -= self._mine
+        self._mine = 0
 
 
 class Server:
@@ -80,6 +116,7 @@ class Server:
         self._random = random
         self._clock = clock
         self._counts = counts
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -95,6 +132,7 @@ class Server:
         request_id = names.bus_request_id(self._random)
         route: routes.Route | None = None
         head = b""
+        share = _Share(self._bodies)
         try:
             headers, size = _headers(scope["headers"])
             raw_path: str = scope["raw_path"].decode("latin-1")
@@ -109,7 +147,7 @@ class Server:
                 query=query,
                 headers=headers,
                 raw_headers=scope["headers"],
-                body=await _body(receive, headers, route.body_bytes_max),
+                body=await _body(receive, headers, route.body_bytes_max, share),
                 client=scope["client"][0] if scope.get("client") else "",
                 request_id=request_id,
                 disconnected=_watch(receive),
@@ -128,6 +166,8 @@ class Server:
             _log.exception("request %s failed", request_id)
             failure = errors.HeadraceError("The server failed on this request.")
             answer = self._refused(route, failure, request_id)
+        finally:
+            share.release()
         name = route.name if route is not None else "none"
         self._counts.add(name, answer.status, self._clock.mono_us() - started_us)
         if isinstance(answer, http.Stream):
@@ -178,9 +218,11 @@ def _check_head(count: int, size: int, target: int) -> None:
         raise HeadersTooLarge(f"Path and query: at most {bounds.TARGET_BYTES_MAX} bytes.")
 
 
-async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+async def _body(
+    receive: Receive, headers: dict[str, str], limit: int, share: _Share
+) -> bytes:
     """Return the whole body. Raises PayloadTooLarge without holding more than `limit`,
-    RequestTimeout, ClientGone.
+    BodiesTooMany, RequestTimeout, ClientGone.
     """
     declared = headers.get("content-length", "")
     if len(declared) > 15 or (declared.isdecimal() and int(declared) > limit):
@@ -189,24 +231,16 @@ async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
         raise _too_large(limit)
     if not declared and "transfer-encoding" not in headers:
         return b""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = message.get("body", b"")
-    if message.get("more_body", False):
-        try:
-            async with asyncio.timeout(bounds.BODY_SECONDS_MAX):
-                body = await _rest(receive, body, limit)
-        except TimeoutError as error:
-            raise RequestTimeout from error
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
+    try:
+        async with asyncio.timeout(bounds.BODY_SECONDS_MAX):
+            return await _whole(receive, limit, share)
+    except TimeoutError as error:
+        raise RequestTimeout from error
 
 
-async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
-    chunks = [first]
-    size = len(first)
+async def _whole(receive: Receive, limit: int, share: _Share) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
     more = True
     while more:
         message = await receive()
@@ -214,11 +248,18 @@ async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
             raise ClientGone
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
-        if size > limit:
-            await _discard(receive)
-            raise _too_large(limit)
-        chunks.append(chunk)
         more = message.get("more_body", False)
+        if size > limit:
+            if more:
+                await _discard(receive)
+            raise _too_large(limit)
+        if not share.grow(size):
+            chunks.clear()
+            share.release()
+            if more:
+                await _discard(receive)
+            raise BodiesTooMany
+        chunks.append(chunk)
     return b"".join(chunks)
 
 

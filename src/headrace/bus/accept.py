@@ -20,6 +20,8 @@ from headrace.store import ports
 HOPS_MAX = 16
 #: Extension that counts how often an event of ours was published again.
 HOPS = "headracehops"
+#: Digits of a count of rounds; what a client writes there is not trusted.
+HOPS_DIGITS_MAX = 6
 #: (source, type) pairs that get a number of their own; later ones share 0 and are found by
 #: scanning.
 KINDS_MAX = 100_000
@@ -122,8 +124,11 @@ class Accepter:
                 )
             )
         places = iter(stamped)
-        for part in commit.parts(records):  # a large request takes several frames
-            first = await self._committer.submit(part)
+        # A large request takes several frames. All are queued before the first is awaited: nothing
+        # matched against later rules may stand before them.
+        queued = [(part, self._committer.submit(part)) for part in commit.parts(records)]
+        for part, written in queued:
+            first = await written
             for position, (index, marked, _) in zip(
                 range(first, first + len(part)), places, strict=False
             ):
@@ -167,4 +172,5 @@ def _count_hop(entry: event.Event, account: str) -> None:
     if "aliyunpublishtime" not in stamps or stamps.get("aliyunaccountid") != account:
         return
     hops = str(stamps.get(HOPS, 0))
-    stamps[HOPS] = (int(hops) if hops.isdigit() else 0) + 1
+    counted = hops.isascii() and hops.isdigit() and len(hops) <= HOPS_DIGITS_MAX
+    stamps[HOPS] = (int(hops) if counted else 0) + 1

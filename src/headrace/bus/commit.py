@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 FRAME_EVENTS_MAX = 4096
 FRAME_BYTES_MAX = 3 * 1024 * 1024
 FRAME_FACTS_MAX = 16_384
+#: Marks that may stand beside events; what is more goes ahead in frames of its own.
+MARKS_BYTES_MAX = frames.FRAME_BYTES_MAX - FRAME_BYTES_MAX
 #: Bounds of what may wait for the next frame, beyond which producers are told to come back.
 WAITING_EVENTS_MAX = 65_536
 WAITING_BYTES_MAX = 256 * 1024 * 1024
@@ -89,6 +91,8 @@ class Committer:
         self._events = 0
         self._bytes = 0
         self._marks: dict[str, bytes | None] = {}
+        #: (position, subscription) of settlements that are not durable yet.
+        self._settling: set[tuple[int, int]] = set()
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._fault: BaseException | None = None
@@ -143,6 +147,11 @@ class Committer:
         self._marks[name] = value
         self._rouse()
 
+    def is_settling(self, position: int, subscription: int) -> bool:
+        """A settlement of this delivery is on its way to the disk: the ledger does not know it
+        yet."""
+        return (position, subscription) in self._settling
+
     @property
     def failed(self) -> bool:
         """The journal took its last frame."""
@@ -169,6 +178,8 @@ class Committer:
         if self._fault is not None or (self._closing and self._task is None):
             raise errors.Unavailable("the store takes no more writes") from self._fault
         self._waiting.append(entry)
+        for fact in entry.settlements:
+            self._settling.add((fact.position, fact.subscription))
         self._events += len(entry.events)
         self._bytes += entry.bytes
         self._rouse()
@@ -186,13 +197,29 @@ class Committer:
                     self._wake = asyncio.get_running_loop().create_future()
                     await self._wake
                     continue
-                await self._write(self._take())
+                marks, room_beside = self._take_marks()
+                await self._write(self._take() if room_beside else [], marks)
         except BaseException as fault:
             self._fail(fault)
             if isinstance(fault, asyncio.CancelledError):
                 raise
         finally:
             self._task = None
+
+    def _take_marks(self) -> tuple[dict[str, bytes | None], bool]:
+        """Take the marks that fit one frame, and say whether events may stand beside them.
+
+        A mark stands before the events it is about: events wait until all marks are taken.
+        """
+        taken: dict[str, bytes | None] = {}
+        size = 0
+        while self._marks:
+            name = next(iter(self._marks))
+            size += frames.mark_bytes(name, self._marks[name])
+            if taken and size > MARKS_BYTES_MAX:
+                return taken, False
+            taken[name] = self._marks.pop(name)
+        return taken, size <= MARKS_BYTES_MAX
 
     def _take(self) -> list[Entry]:
         """Take what fits one frame; always at least one entry when any waits."""
@@ -211,8 +238,7 @@ class Committer:
             self._bytes -= entry.bytes
         return batch
 
-    async def _write(self, batch: list[Entry]) -> None:
-        marks, self._marks = self._marks, {}
+    async def _write(self, batch: list[Entry], marks: dict[str, bytes | None]) -> None:
         frame = ports.Frame(
             at_ms=self._clock.wall_ms(),
             events=tuple(record for entry in batch for record in entry.events),
@@ -221,7 +247,10 @@ class Committer:
         )
         try:
             last = await self._journal.append(frame)
-        except ports.Full:
+        except ports.Full as fault:
+            if not frame.events:  # not even the reserve holds it: trying again would spin
+                self._refuse(batch, fault)
+                raise
             self._marks = {**marks, **self._marks}
             await self._write_without_events(batch)
             return
@@ -235,8 +264,10 @@ class Committer:
         on."""
         self.refused_full += 1
         for entry in batch:
-            if entry.events and entry.done is not None and not entry.done.done():
-                entry.done.set_exception(errors.StoreFull())
+            if entry.events:
+                self._settled(entry)
+                if entry.done is not None and not entry.done.done():
+                    entry.done.set_exception(errors.StoreFull())
         rest = [entry for entry in batch if not entry.events]
         if not rest:
             return
@@ -244,11 +275,17 @@ class Committer:
             at_ms=self._clock.wall_ms(),
             settlements=tuple(fact for entry in rest for fact in entry.settlements),
         )
-        last = await self._journal.append(frame)
+        try:
+            last = await self._journal.append(frame)
+        except BaseException as fault:
+            self._refuse(rest, fault)
+            raise
         self._applied(frame, last, rest)
 
     def _applied(self, frame: ports.Frame, last: ports.Position, batch: list[Entry]) -> None:
         self._ledger.apply(frame, last)
+        for entry in batch:
+            self._settled(entry)
         for follower in self.followers:
             try:
                 follower(frame, last)
@@ -261,6 +298,10 @@ class Committer:
             if entry.done is not None and not entry.done.done():
                 entry.done.set_result(position if entry.events else 0)
             position += len(entry.events)
+
+    def _settled(self, entry: Entry) -> None:
+        for fact in entry.settlements:
+            self._settling.discard((fact.position, fact.subscription))
 
     def _refuse(self, batch: list[Entry], fault: BaseException) -> None:
         for entry in batch:

@@ -18,6 +18,10 @@ from headrace.store import ports
 
 #: Letters one call lists at most.
 LIST_MAX = 1000
+#: Bytes of letters one call lists; the letter that goes beyond is still among them.
+LIST_BYTES_MAX = 32 * 1024 * 1024
+#: Letters read at a time.
+FETCH_MAX = 64
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -72,20 +76,29 @@ class DeadLetters:
         self, account: str, *, rule: str | None = None, limit: int = 100
     ) -> list[DeadLetter]:
         """The newest letters first, at most `limit` (1..LIST_MAX)."""
-        state = self._ledger.deliveries(self._number(account))
-        positions = [ports.Position(p) for p in reversed(state.open)]
+        limit = min(limit, LIST_MAX)
         found: list[DeadLetter] = []
-        for start in range(0, len(positions), LIST_MAX):
-            chunk = positions[start : start + LIST_MAX]
+        size = 0
+        before: int | None = None
+        while chunk := self._newest(account, before, limit if rule is None else FETCH_MAX):
+            before = int(chunk[-1])
             for position, record in zip(chunk, await self._journal.fetch(chunk), strict=True):
                 if record is None:
                     continue
                 letter = _read(int(position), record)
                 if rule is None or letter.rule.rsplit("/", 1)[-1] == rule:
                     found.append(letter)
-                if len(found) >= min(limit, LIST_MAX):
+                    size += len(record.body)
+                if len(found) >= limit or size >= LIST_BYTES_MAX:
                     return found
         return found
+
+    def _newest(self, account: str, before: int | None, most: int) -> list[ports.Position]:
+        """The newest open letters below `before`, newest first; never all of them at once."""
+        kept = self._ledger.deliveries(self._number(account)).open
+        stop = len(kept) if before is None else kept.rank(before - 1)
+        start = max(0, stop - min(most, FETCH_MAX))
+        return [ports.Position(position) for position in reversed(list(kept[start:stop]))]
 
     async def get(self, account: str, letter_id: str) -> DeadLetter:
         """Raises: errors.DeadLetterNotFound."""
@@ -99,9 +112,9 @@ class DeadLetters:
         sent then.
         """
         plans: list[tuple[ports.Record, ports.Settlement]] = []
-        for letter_id in letter_ids:
+        for letter_id in dict.fromkeys(letter_ids):
             position, record = await self._open(account, letter_id)
-            failed_on = self._failed_on(position, record)
+            failed_on = self._failed_on(account, position, record)
             bus = await self._bus_of(account, failed_on)
             fact = ports.Settlement(
                 ports.Position(position), self._number(account), ports.Verdict.DROPPED,
@@ -110,23 +123,34 @@ class DeadLetters:
             again = self._postbox.copy(record, (failed_on.id,), position)
             body = letters.without_letter(record.body)
             plans.append((msgspec.structs.replace(again, bus=bus, body=body), fact))
-        sent: list[str] = []
-        for record, fact in plans:
-            first = await self._committer.append((record,), (fact,))
-            sent.append(f"{first:016X}")
-        return sent
+        for _, fact in plans:  # no await from here to the last `submit`: nobody comes between
+            self._check_open(account, int(fact.position))
+        queued = [self._committer.submit((record,), (fact,)) for record, fact in plans]
+        return [f"{await written:016X}" for written in queued]
+
+    def _check_open(self, account: str, position: int) -> None:
+        """A letter that another call has sent again is gone before its frame is durable."""
+        number = self._number(account)
+        is_open = position in self._ledger.deliveries(number).open
+        if not is_open or self._committer.is_settling(position, number):
+            raise errors.DeadLetterNotFound(
+                f"no dead letter [{position}]", field="Id", got=str(position)
+            )
 
     async def _bus_of(self, account: str, failed_on: subscriptions.Subscription) -> int:
         if failed_on.bus:
             return await self._router.number(account, failed_on.bus)
         return self._postbox.addresses[account].async_bus
 
-    def _failed_on(self, position: int, record: ports.Record) -> subscriptions.Subscription:
+    def _failed_on(
+        self, account: str, position: int, record: ports.Record
+    ) -> subscriptions.Subscription:
         """The subscription whose delivery died here: by the rule and target the letter names."""
         letter = _read(position, record)
         for known in self._router.subscriptions.values():
             name = f"{known.bus}/{known.rule}" if known.bus else known.rule
-            if name == letter.rule and known.target == letter.target:
+            is_same = name == letter.rule and known.target == letter.target
+            if is_same and known.account == account:
                 return known
         raise errors.TargetNotFound(
             f"the target [{letter.target}] of rule [{letter.rule}] is gone",

@@ -52,6 +52,8 @@ class Dispatcher:
         self.lanes: dict[int, lane.Lane] = {}
         self.loaded_bytes = 0
         self.stopping = False
+        #: Subscriptions without a lane: their deliveries wait until someone takes them.
+        self.passive: set[int] = set()
         self._journal = journal
         self._committer = committer
         self._postbox = postbox
@@ -87,16 +89,18 @@ class Dispatcher:
         if gone is not None:
             gone.deleted = True
         self.unsubscribe(number)
+        self.passive.discard(number)
         positions = [p for p in self.ledger.deliveries(number).open if p not in moving]
-        for start in range(0, len(positions), DROP_CHUNK):
-            facts = [
-                ports.Settlement(
-                    ports.Position(position), number, ports.Verdict.DROPPED, code=int(reason)
-                )
-                for position in positions[start : start + DROP_CHUNK]
-            ]
-            self._committer.settle_all(facts)
+        self._committer.settle_all(_dropped(positions[:DROP_CHUNK], number, reason))
+        if len(positions) > DROP_CHUNK:
+            self.spawn(self._drop_rest(positions, number, reason))
         return len(positions)
+
+    async def _drop_rest(self, positions: list[int], number: int, reason: ports.DropReason) -> None:
+        """A large backlog goes frame by frame; the next start drops what a crash leaves of it."""
+        for start in range(DROP_CHUNK, len(positions), DROP_CHUNK):
+            chunk = positions[start : start + DROP_CHUNK]
+            await self._committer.append((), _dropped(chunk, number, reason))
 
     # -- following the journal --------------------------------------------------------------------
 
@@ -107,12 +111,26 @@ class Dispatcher:
         for record in frame.events:
             position += 1
             for number in record.matches:
-                if number > 0 and (taker := lanes.get(number)) is not None:
+                if number < 0:
+                    continue
+                if (taker := lanes.get(number)) is not None:
                     try:
                         taker.offer(position, record)
                     except Exception:  # a bug here must not cost a delivery its turn
                         log.exception("lane %d missed %d; it reads it back", number, position)
-                        taker.fall_behind()
+                        taker.fall_behind(position)
+                elif number not in self.passive:
+                    self._drop_late(position, number, record)
+
+    def _drop_late(self, position: int, number: int, record: ports.Record) -> None:
+        """Its rule, function or queue was deleted while the record was on its way to the disk."""
+        reason = ports.DropReason.RULE_DELETED
+        for known in self._postbox.addresses.values():
+            if record.bus == known.queue_bus:
+                reason = ports.DropReason.QUEUE_DELETED
+            elif record.bus == known.async_bus:
+                reason = ports.DropReason.FUNCTION_DELETED
+        self._committer.settle_all(_dropped((position,), number, reason))
 
     async def fetch(self, positions: Sequence[int]) -> list[ports.Record | None]:
         if not positions:
@@ -160,12 +178,17 @@ class Dispatcher:
             message = letters.message(
                 subscription, position, record.body, attempt, self._request_id()
             )
-        except transform.Failed as fault:
-            return delivery.failed("poisoned", 0, f"transform failed: {fault}")
-        try:
             deadline_us = self.clock.mono_us() + subscription.attempt_us
             outcomes = await sender.send((message,), deadline_us)
             return outcomes[0]
+        except transform.Failed as fault:
+            return delivery.failed("poisoned", 0, f"transform failed: {fault}")
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not we were cancelled but something the sender waited for.
+            return delivery.failed("down", 0, "the attempt was cancelled")
         except Exception as fault:  # a sender with a bug must not lose the delivery
             log.exception("sender of %s/%s failed", subscription.rule, subscription.target)
             return delivery.failed("down", 0, f"{type(fault).__name__}: {fault}")
@@ -191,15 +214,26 @@ class Dispatcher:
             if outcome.forward is None:
                 self._committer.settle(fact)
                 return
-            account = taker.subscription.account
-            brought = self._postbox.forwarded(account, outcome.forward, position)
-            if brought is not None:
-                self._write_both(taker, position, attempt, brought, fact)
+            refused = self._forward(taker, position, outcome.forward, fact)
+            if refused is None:
                 return
-            missing = f"the {outcome.forward.to} [{outcome.forward.name}] does not exist"
-            outcome = delivery.failed("down", 404, missing)
-            fact = msgspec.structs.replace(fact, code=404)
+            outcome = refused
+            fact = msgspec.structs.replace(fact, code=outcome.code)
         self._fail(taker, position, record, outcome, fact)
+
+    def _forward(
+        self, taker: lane.Lane, position: int, forward: delivery.Forward, fact: ports.Settlement
+    ) -> delivery.Outcome | None:
+        """Write what a sender asked for beside its settlement; return why that cannot be."""
+        brought = self._postbox.forwarded(taker.subscription.account, forward, position)
+        if brought is None:
+            missing = f"the {forward.to} [{forward.name}] does not exist"
+            return delivery.failed("down", 404, missing)
+        try:
+            self._write_both(taker, position, fact.attempt, brought, fact)
+        except errors.PayloadTooLarge as fault:
+            return delivery.failed("poisoned", 413, fault.message)
+        return None
 
     def _fail(
         self,
@@ -227,6 +261,8 @@ class Dispatcher:
             )
             taker.again(position, attempt + 1, wait_ms)
             return
+        if taker.stuck == position:  # an edit let it go
+            taker.stuck = None
         letter = self._postbox.dead_letter(subscription, position, record, outcome, attempt)
         dead = _as(fact, ports.Verdict.DEAD, fact.code, detail=detail)
         self._write_both(taker, position, attempt, letter, dead)
@@ -243,6 +279,10 @@ class Dispatcher:
 
         def written(done: asyncio.Future[int]) -> None:
             if done.cancelled() or not isinstance(done.exception(), errors.StoreFull):
+                return
+            if taker.deleted:
+                reason = ports.DropReason.RULE_DELETED
+                self._committer.settle_all(_dropped((position,), fact.subscription, reason))
                 return
             taker.again(position, attempt, FULL_WAIT_MS)
 
@@ -265,6 +305,16 @@ class Dispatcher:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+
+def _dropped(
+    positions: Sequence[int], number: int, reason: ports.DropReason
+) -> list[ports.Settlement]:
+    verdict, code = ports.Verdict.DROPPED, int(reason)
+    return [
+        ports.Settlement(ports.Position(position), number, verdict, code=code)
+        for position in positions
+    ]
 
 
 def _as(

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 SWEEP_S = 60.0
 #: Events a live tail holds for a slow reader before it skips (and says so).
 TAIL_EVENTS_MAX = 1000
+#: And their bytes; one event it holds in any case.
+TAIL_BYTES_MAX = 8 * 1024 * 1024
 #: Live tails at a time.
 TAILS_MAX = 64
 #: Retries of an asynchronous invocation when nothing is configured (fc.md §6).
@@ -66,6 +68,7 @@ class Tail:
         self._name = name
         self._among = among
         self._feed: asyncio.Queue[tuple[int, ports.Record]] = asyncio.Queue(TAIL_EVENTS_MAX)
+        self._bytes = 0
         self._skipped = 0
 
     def __aiter__(self) -> Tail:
@@ -76,13 +79,17 @@ class Tail:
             skipped, self._skipped = self._skipped, 0
             return TailSkipped(skipped)
         position, record = await self._feed.get()
+        self._bytes -= len(record.body)
         return queries.stored(self._name, ports.Found(ports.Position(position), record))
 
     def put(self, position: int, record: ports.Record) -> None:
-        if self._feed.full():
-            self._feed.get_nowait()
+        size = len(record.body)
+        while self._feed.full() or (self._bytes + size > TAIL_BYTES_MAX and self._feed.qsize()):
+            _, lost = self._feed.get_nowait()
+            self._bytes -= len(lost.body)
             self._skipped += 1
         self._feed.put_nowait((position, record))
+        self._bytes += size
 
     def close(self) -> None:
         self._among.discard(self)
@@ -128,6 +135,7 @@ class Engine:
         self._wire()
         for account in accounts:
             await self.postbox.open(account, self._registry)
+            self.dispatcher.passive.add(self.postbox.addresses[account].dead_subscription)
         self.committer.start()
         self._opened = True
         self.router.open(revision, opened.marks)
@@ -174,12 +182,22 @@ class Engine:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        if self._opened:
-            await self.dispatcher.close(grace_s)
-            await self.committer.close()
-            if self.ledger.last and not self.committer.failed:
-                await self._journal.save(*self.snapshot())
-        await self._journal.close()
+        try:
+            if self._opened:
+                await self.dispatcher.close(grace_s)
+                await self.committer.close()
+                await self._save()
+        finally:
+            await self._journal.close()
+
+    async def _save(self) -> None:
+        """Keep the ledger; without it the next start replays a little more."""
+        if not self.ledger.last or self.committer.failed:
+            return
+        try:
+            await self._journal.save(*self.snapshot())
+        except ports.StoreError as fault:
+            log.warning("the ledger could not be saved at the end: %s", fault)
 
     async def _sweep(self) -> None:
         while True:
@@ -188,6 +206,8 @@ class Engine:
                 await self.retention.sweep()
             except errors.StoreFull:
                 log.warning("retention has no room to carry open deliveries forward; trying again")
+            except Exception:  # whatever it was, a disk without retention fills up
+                log.exception("a sweep of retention failed; trying again")
 
     def _request_id(self) -> str:
         return names.function_request_id(self._clock, self._random)

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 #: Loaded records a lane may hold ready, by count and by bytes.
 WINDOW_RECORDS_MAX = 512
 WINDOW_BYTES_MAX = 4 * 1024 * 1024
-#: Records fetched from the journal at a time.
-LOAD_RECORDS_MAX = 256
+#: Records fetched from the journal at a time: at most, and before their size is known.
+LOAD_RECORDS_MAX = 128
+LOAD_RECORDS_FIRST = 8
+#: Wait before the journal is read again after a failed read.
+FAILED_READ_MS = 1_000
 
 
 class Lane:
@@ -52,34 +55,51 @@ class Lane:
         self._cursor = 0
         self._behind = True
         self._loading = False
+        self._reloading = False
+        self._step = LOAD_RECORDS_FIRST
+        #: Positions that are being moved elsewhere: they are not started here.
+        self._leaving: set[int] = set()
 
     # -- from the journal -------------------------------------------------------------------------
 
     def offer(self, position: int, record: ports.Record) -> None:
         """A record just became durable; take it unless older ones still wait on disk."""
-        if self._behind or self.closed:
+        if self.closed:
+            return
+        known = self.state.retries.get(position) if self.state.retries else None
+        if known is not None:  # a carried copy keeps its schedule, and loading passes it by
+            if not self._behind:
+                self._cursor = position
+            self._resume(position, known)
+            return
+        if self._behind:
             return
         if self._window_full():
             self._behind = True
-            return
-        self._cursor = position
-        known = self.state.retries.get(position) if self.state.retries else None
-        if known is not None:  # a carried copy keeps its schedule
-            self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
-            return
-        self._push(position, record, 1)
+        else:
+            self._cursor = position
+            self._push(position, record, 1)
         self.pump()
 
-    def fall_behind(self) -> None:
-        """Take what follows from the journal instead of from the commit."""
+    def fall_behind(self, position: int) -> None:
+        """Take `position` and what follows from the journal instead of from the commit."""
         self._behind = True
+        self._cursor = min(self._cursor, position - 1)
+        self._host.loop.call_soon(self.pump)
 
     def resume(self) -> None:
         """Take over what the ledger holds open: after a start, or for a subscription that is new
         here."""
         for position, known in self.state.retries.items():
-            self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
+            self._resume(position, known)
         self.pump()
+
+    def _resume(self, position: int, known: ledgers.Retry) -> None:
+        """Go on with a delivery whose attempts so far were made elsewhere."""
+        policy = self.subscription.policy
+        if self.subscription.block_on_error and known.attempt > policy.retries_max:
+            self.stuck = position
+        self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
 
     def update(self, subscription: subscriptions.Subscription) -> None:
         """Open deliveries use the newest configuration; an edit also frees a lane that is stuck."""
@@ -91,6 +111,8 @@ class Lane:
             ]
             heapq.heapify(self._due)
             self._arm()
+            if not subscription.block_on_error:
+                self.stuck = None
         self.pump()
 
     def close(self) -> None:
@@ -110,7 +132,10 @@ class Lane:
         return frozenset(self.running)
 
     def forget(self, positions: frozenset[int]) -> None:
-        """These were moved elsewhere; drop them from the window."""
+        """These are being moved elsewhere; drop them from the window until `release`."""
+        self._leaving |= positions
+        if self.stuck in positions:  # the copy stands in its place
+            self.stuck = None
         kept = [entry for entry in self._ready if entry[0] not in positions]
         gone = sum(len(entry[1].body) for entry in self._ready if entry[0] in positions)
         self._ready = deque(kept)
@@ -118,6 +143,21 @@ class Lane:
         self._host.loaded_bytes -= gone
         self._due = [entry for entry in self._due if entry[1] not in positions]
         heapq.heapify(self._due)
+
+    def release(self, positions: frozenset[int]) -> None:
+        """The move is over: what did not go is attempted here."""
+        self._leaving -= positions
+        if self.closed:
+            return
+        for position in sorted(positions):
+            if position not in self.state.open:
+                continue
+            known = self.state.retries.get(position)
+            if known is not None:
+                self._resume(position, known)
+            elif position <= self._cursor:  # later ones are still to be loaded
+                self._schedule(position, 1, 0)
+        self.pump()
 
     # -- keeping it moving ------------------------------------------------------------------------
 
@@ -133,9 +173,19 @@ class Lane:
             self._ready_bytes -= size
             self._host.loaded_bytes -= size
             self._start(position, record, attempt)
-        if self._behind and not self._loading and len(self._ready) * 2 < WINDOW_RECORDS_MAX:
+        if self._behind and not self._loading and self._has_room():
             self._loading = True
             self._host.spawn(self._load())
+        if self._due and self._timer is None and not self._reloading:
+            self._arm()  # retries that found the window full
+
+    def _has_room(self) -> bool:
+        """An empty lane may always load: what others hold must not stop it."""
+        return not self._ready or (
+            len(self._ready) * 2 < WINDOW_RECORDS_MAX
+            and self._ready_bytes * 2 < WINDOW_BYTES_MAX
+            and not self._host.loaded_full()
+        )
 
     def _stuck_first(self) -> bool:
         """Bring the delivery the lane stands at to the front; False while it is not loaded."""
@@ -165,7 +215,9 @@ class Lane:
         self._host.loaded_bytes += len(record.body)
 
     def _start(self, position: int, record: ports.Record, attempt: int) -> None:
-        if position in self.running or position not in self.state.open:
+        if position in self.running or position in self._leaving:
+            return
+        if position not in self.state.open:
             return
         self.running[position] = self._host.spawn(self._deliver(position, record, attempt))
 
@@ -189,23 +241,42 @@ class Lane:
     async def _load(self) -> None:
         """Fetch the next open deliveries from the journal into the window."""
         try:
-            wanted: list[int] = []
-            for position in self._host.ledger.open_after(self.subscription.id, self._cursor):
-                if len(wanted) >= LOAD_RECORDS_MAX:
-                    break
-                wanted.append(position)
-            if not wanted:
-                self._behind = False  # in step with the journal: no await since the last look
-                return
-            fresh = [position for position in wanted if position not in self.state.retries]
-            records = await self._host.fetch(fresh)
-            self._cursor = wanted[-1]
-            for position, record in zip(fresh, records, strict=True):
-                if record is not None and position in self.state.open:
-                    self._push(position, record, 1)
+            await self._load_some()
+        except Exception:
+            self._host.loop.call_later(FAILED_READ_MS / 1000, self.pump)
+            raise
         finally:
             self._loading = False
         self.pump()
+
+    async def _load_some(self) -> None:
+        wanted: list[int] = []
+        for position in self._host.ledger.open_after(self.subscription.id, self._cursor):
+            if len(wanted) >= self._step:
+                break
+            wanted.append(position)
+        if not wanted:
+            self._behind = False  # in step with the journal: no await since the last look
+            return
+        fresh = [position for position in wanted if position not in self.state.retries]
+        records = await self._fetch(fresh)
+        self._cursor = wanted[-1]
+        for position, record in zip(fresh, records, strict=True):
+            if record is not None and self._is_mine(position):
+                self._push(position, record, 1)
+
+    async def _fetch(self, positions: list[int]) -> list[ports.Record | None]:
+        """Read records; how large they are says how many are read next time."""
+        records = await self._host.fetch(positions)
+        if records:
+            size = sum([len(record.body) for record in records if record is not None])
+            each = max(1, size // len(records))
+            self._step = max(1, min(LOAD_RECORDS_MAX, WINDOW_BYTES_MAX // 2 // each))
+        return records
+
+    def _is_mine(self, position: int) -> bool:
+        """Asked again after a read: the lane or the delivery may be gone meanwhile."""
+        return not self.closed and position in self.state.open and position not in self._leaving
 
     # -- retries ----------------------------------------------------------------------------------
 
@@ -226,18 +297,31 @@ class Lane:
     def _ripe(self) -> None:
         """Some retries are due: fetch their records and put them before the fresh ones."""
         self._timer = None
+        # A full window is drained first, and `pump` comes back here; but a lane that stands at a
+        # delivery starts nothing else.
+        if self._reloading or (self._ready and self.stuck is None and self._window_full()):
+            return
         now = self._host.clock.mono_us()
         ripe: list[tuple[int, int]] = []
-        while self._due and self._due[0][0] <= now and len(ripe) < LOAD_RECORDS_MAX:
+        while self._due and self._due[0][0] <= now and len(ripe) < self._step:
             _, position, attempt = heapq.heappop(self._due)
             ripe.append((position, attempt))
         if ripe:
+            self._reloading = True
             self._host.spawn(self._reload(ripe))
-        self._arm()
+        else:
+            self._arm()
 
     async def _reload(self, ripe: list[tuple[int, int]]) -> None:
-        records = await self._host.fetch([position for position, _ in ripe])
+        try:
+            records = await self._fetch([position for position, _ in ripe])
+        except Exception:
+            for position, attempt in ripe:
+                self.again(position, attempt, FAILED_READ_MS)
+            raise
+        finally:
+            self._reloading = False
         for (position, attempt), record in zip(ripe, records, strict=True):
-            if record is not None and position in self.state.open:
+            if record is not None and self._is_mine(position):
                 self._push(position, record, attempt, first=True)
         self.pump()

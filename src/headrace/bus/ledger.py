@@ -145,11 +145,12 @@ class Ledger:
         if record.generation != COPIED:
             self._accept(record, bus, rules)
         for state in states:
-            state.open.add(position)
-            if moved and (int(record.origin or 0), state.subscription) in moved:
-                self._carry(state, int(record.origin or 0), position)
+            origin = int(record.origin or 0)
+            if moved and (origin, state.subscription) in moved and origin in state.open:
+                self._carry(state, origin, position)
             else:
                 state.enqueued += 1
+            state.open.add(position)
 
     def _accept(self, record: ports.Record, bus: BusAccount, rules: tuple[int, ...]) -> None:
         if record.generation != bus.generation:

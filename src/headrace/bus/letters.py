@@ -18,7 +18,7 @@ import msgspec
 from headrace.bus import ledger as ledgers
 from headrace.bus import subscription as subscriptions
 from headrace.core import clock as clocks
-from headrace.core import delivery, event, jsontext
+from headrace.core import delivery, errors, event, jsontext
 from headrace.store import ports
 
 #: Type of the event that carries an asynchronous invocation.
@@ -29,6 +29,9 @@ QUEUE_TYPE = "mns:Queue:SendMessage"
 LETTER_RULE, LETTER_TARGET = "ebdlqrule", "ebdlqtarget"
 LETTER_ERROR, LETTER_ATTEMPTS, LETTER_TIME = "ebdlqerror", "ebdlqattempts", "ebdlqtime"
 LETTER_FIELDS = (LETTER_RULE, LETTER_TARGET, LETTER_ERROR, LETTER_ATTEMPTS, LETTER_TIME)
+
+#: Characters kept of what a target said of a failure.
+TEXT_CHARS_MAX = 512
 
 
 class Head(msgspec.Struct):
@@ -83,11 +86,18 @@ class Detail(msgspec.Struct, frozen=True):
 
 def detail(outcome: delivery.Outcome) -> bytes:
     """Pack class, text and response head of a failure; at most 4 KiB."""
+    text = _said(outcome.text)
     shown = outcome.detail[: delivery.DETAIL_BYTES_MAX // 2].decode("utf-8", "replace")
-    packed = msgspec.json.encode(Detail(outcome.kind, outcome.text[:512], shown))
-    if len(packed) > delivery.DETAIL_BYTES_MAX:
-        packed = msgspec.json.encode(Detail(outcome.kind, outcome.text[:512], shown[:256]))
+    packed = msgspec.json.encode(Detail(outcome.kind, text, shown))
+    while len(packed) > delivery.DETAIL_BYTES_MAX:  # an escape takes up to six bytes
+        shown = shown[: len(shown) // 2]
+        packed = msgspec.json.encode(Detail(outcome.kind, text, shown))
     return packed
+
+
+def _said(text: str) -> str:
+    """What a target said of a failure, bounded, and encodable whatever it is."""
+    return text[:TEXT_CHARS_MAX].encode("utf-8", "replace").decode()
 
 
 def read_detail(packed: bytes) -> Detail:
@@ -138,7 +148,7 @@ class Postbox:
         rule = f"{subscription.bus}/{subscription.rule}" if subscription.bus else subscription.rule
         members[LETTER_RULE] = _text(rule)
         members[LETTER_TARGET] = _text(subscription.target)
-        members[LETTER_ERROR] = _text(f"[{outcome.code}]{outcome.text}")
+        members[LETTER_ERROR] = _text(f"[{outcome.code}]{_said(outcome.text)}")
         members[LETTER_ATTEMPTS] = _text(str(attempts))
         members[LETTER_TIME] = _text(iso(self._clock.wall_ms()))
         known = self.addresses[subscription.account]
@@ -193,7 +203,10 @@ class Postbox:
     def call(
         self, account: str, function: str, payload: bytes, request_id: str, origin: int | None
     ) -> ports.Record:
-        """An asynchronous invocation: the payload as it came, waiting for its function."""
+        """An asynchronous invocation: the payload as it came, waiting for its function.
+
+        Raises: errors.FunctionNotFound.
+        """
         body = msgspec.json.encode(
             {
                 "specversion": "1.0",
@@ -205,7 +218,10 @@ class Postbox:
                 "data_base64": base64.b64encode(payload).decode(),
             }
         )
-        number = self.calls[account, function]
+        number = self.calls.get((account, function))
+        if number is None:  # deleted since it was looked up
+            missing = f"The function [{function}] does not exist."
+            raise errors.FunctionNotFound(missing, field="functionName", got=function)
         bus, key = self.addresses[account].async_bus, event.key_of("", request_id)
         return self._record(bus, (number,), body, key, origin)
 

@@ -285,6 +285,8 @@ def _verdict(
     rule = routed.rule
     explained = pattern.explain(routed.pattern, fields)
     then: bool | None = -rule.number in kept.matches
+    if kept.generation == ledgers.COPIED:  # retention left the copy only: it tells of deliveries
+        then = any(number in kept.matches for number in routed.numbers)
     if not then and kept.generation < routed.revision:
         then = None
     pushes = tuple(step for step in steps if step.action == "PushEvent" and step.rule == rule.name)

@@ -14,6 +14,10 @@ from headrace.store import ports
 
 #: Messages one peek returns at most.
 PEEK_MAX = 1000
+#: Bytes of messages one peek returns; the message that goes beyond is still among them.
+PEEK_BYTES_MAX = 32 * 1024 * 1024
+#: Messages read at a time.
+FETCH_MAX = 64
 
 
 class QueueMessage(msgspec.Struct, frozen=True):
@@ -69,9 +73,17 @@ class Queues:
             if len(wanted) >= min(limit, PEEK_MAX):
                 break
             wanted.append(ports.Position(position))
-        records = await self._journal.fetch(wanted)
-        pairs = zip(wanted, records, strict=True)
-        return [_read(int(position), record) for position, record in pairs if record is not None]
+        found: list[QueueMessage] = []
+        size = 0
+        for start in range(0, len(wanted), FETCH_MAX):
+            chunk = wanted[start : start + FETCH_MAX]
+            for position, record in zip(chunk, await self._journal.fetch(chunk), strict=True):
+                if record is not None:
+                    found.append(_read(int(position), record))
+                    size += len(record.body)
+                if size >= PEEK_BYTES_MAX:
+                    return found
+        return found
 
     async def purge(self, account: str, queue: str) -> int:
         """Close every message; return how many there were, once that is durable. Raises:

@@ -11,13 +11,13 @@ from collections import deque
 
 import msgspec
 
-from headrace.bus import commit, deliver, letters
+from headrace.bus import commit, deliver, lane, letters
 from headrace.bus import ledger as ledgers
 from headrace.core import clock as clocks
 from headrace.store import ports
 
 #: Deliveries carried in one frame at most, and fetched at once.
-CARRY_CHUNK = 512
+CARRY_CHUNK = 128
 
 
 class Keep(msgspec.Struct, frozen=True):
@@ -47,6 +47,8 @@ class Retention:
         self._postbox = postbox
         self._clock = clock
         self._keep = keep
+        #: Bytes carried out of the segment at hand.
+        self._carried = 0
 
     async def sweep(self) -> int:
         """Remove every segment past its keep; return how many went."""
@@ -56,15 +58,18 @@ class Retention:
         for segment in segments:
             if not segment.sealed or not self._expired(segment, held):
                 break
+            self._carried = 0
             if not await self._carry(segment):
                 break
             await self._journal.trim(ports.Position(segment.last + 1))
             held -= segment.bytes
             gone += 1
+            if self._carried * 2 > segment.bytes:
+                break  # it gained little: what is open may be all there is
         return gone
 
     def _expired(self, segment: ports.Segment, held: int) -> bool:
-        too_old = self._clock.wall_ms() - segment.newest_ms > self._keep.age_ms
+        too_old = self._clock.wall_ms() - segment.written_ms > self._keep.age_ms
         return too_old or held > self._keep.bytes
 
     async def _carry(self, segment: ports.Segment) -> bool:
@@ -81,8 +86,7 @@ class Retention:
             while held:
                 copies, facts = self._moves(held, whom)
                 if copies:
-                    self._forget(facts)
-                    await self._committer.append(copies, facts)
+                    await self._move(copies, facts)
         return not self._open_in(segment)
 
     def _moves(
@@ -110,6 +114,17 @@ class Retention:
             held.popleft()
         return copies, facts
 
+    async def _move(self, copies: list[ports.Record], facts: list[ports.Settlement]) -> None:
+        lanes = self._lanes_of(facts)
+        for taker, positions in lanes:
+            taker.forget(positions)
+        try:
+            await self._committer.append(copies, facts)
+        finally:
+            for taker, positions in lanes:
+                taker.release(positions)
+        self._carried += commit.entry_bytes(copies, facts)
+
     def _open_in(self, segment: ports.Segment) -> dict[int, list[int]]:
         whom: dict[int, list[int]] = {}
         for number, state in self._ledger.subscriptions.items():
@@ -124,16 +139,21 @@ class Retention:
         return any(number in lanes and position in lanes[number].running for number in numbers)
 
     def _still_open(self, position: int, numbers: list[int]) -> tuple[int, ...]:
-        """Asked again after the fetch: a delivery may have closed or started meanwhile."""
-        if self._moving(position, numbers):
+        """Asked again after the fetch: a delivery may have closed or started meanwhile, or what
+        became of it is on its way to the disk."""
+        settling = self._committer.is_settling
+        if self._moving(position, numbers) or any(settling(position, one) for one in numbers):
             return ()
         known = self._ledger.subscriptions
         return tuple(sorted(number for number in numbers if position in known[number].open))
 
-    def _forget(self, facts: list[ports.Settlement]) -> None:
+    def _lanes_of(self, facts: list[ports.Settlement]) -> list[tuple[lane.Lane, frozenset[int]]]:
         by_lane: dict[int, set[int]] = {}
         for fact in facts:
             by_lane.setdefault(fact.subscription, set()).add(int(fact.position))
-        for number, positions in by_lane.items():
-            if (taker := self._dispatcher.lanes.get(number)) is not None:
-                taker.forget(frozenset(positions))
+        lanes = self._dispatcher.lanes
+        return [
+            (lanes[number], frozenset(positions))
+            for number, positions in by_lane.items()
+            if number in lanes
+        ]

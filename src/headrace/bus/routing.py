@@ -114,10 +114,9 @@ class Routing:
     def open(self, revision: int, marks: Mapping[str, bytes]) -> None:
         """Compile all that exists and follow every change from here on."""
         self._start = revision
-        for name in marks:
-            if name.startswith(ledgers.RULES_MARK):
-                bus = int(name.split("/")[1])
-                self._marks.setdefault(bus, []).append(name)
+        for name in sorted(filter(_is_rules_mark, marks), key=_generation_of):
+            bus = int(name.split("/")[1])
+            self._marks.setdefault(bus, []).append(name)
         for queue in self._catalog.walk(editing.QUEUE):
             self._queue(queue.account, None, queue.record)
         for function in self._catalog.walk(editing.FUNCTION):
@@ -129,12 +128,11 @@ class Routing:
     def orphans(self, ledger: ledgers.Ledger) -> list[int]:
         """Subscriptions with open deliveries that nothing in the catalog stands for (a crash
         mid-delete)."""
-        kept = {known.dead_subscription for known in self._postbox.addresses.values()}
-        kept.update(self._postbox.queues.values())
+        passive = self._dispatcher.passive
         return [
             number
             for number, state in ledger.subscriptions.items()
-            if state.open and number not in self.subscriptions and number not in kept
+            if state.open and number not in self.subscriptions and number not in passive
         ]
 
     # -- reading ----------------------------------------------------------------------------------
@@ -163,8 +161,6 @@ class Routing:
         return number
 
     def _write_mark(self, plan: Plan) -> None:
-        if not plan.snapshot.living and plan.bus not in self._marks:
-            return  # a bus that never had a rule needs no account of them
         name = f"{ledgers.RULES_MARK}{plan.bus}/{plan.generation}"
         kept = self._marks.setdefault(plan.bus, [])
         if name not in kept:
@@ -240,6 +236,7 @@ class Routing:
     def _queue(self, account: str, before: model.Queue | None, after: model.Queue | None) -> None:
         if after is not None:
             self._postbox.queues[account, after.name] = after.subscription
+            self._dispatcher.passive.add(after.subscription)
         elif before is not None:
             self._postbox.queues.pop((account, before.name), None)
             self._drop(before.subscription, ports.DropReason.QUEUE_DELETED)
@@ -274,6 +271,14 @@ class Routing:
             concurrency=target.concurrency or subscriptions.CONCURRENCY_DEFAULT,
             dead_letter_queue=None if dead is None else dead.arn.rsplit("/", 1)[-1],
         )
+
+
+def _is_rules_mark(name: str) -> bool:
+    return name.startswith(ledgers.RULES_MARK)
+
+
+def _generation_of(name: str) -> int:
+    return int(name.rsplit("/", 1)[1])
 
 
 def _attempt_us(target: model.Target) -> int:

@@ -28,7 +28,6 @@ class Word(msgspec.Struct, frozen=True):
 
 
 _FC: dict[type[errors.HeadraceError], Word] = {
-    errors.HeadraceError: Word("InternalServerError", 500),
     errors.InvalidInput: Word("InvalidArgument", 400),
     errors.PayloadTooLarge: Word("EntityTooLarge", 400),
     errors.SignatureMissing: Word(
@@ -41,10 +40,10 @@ _FC: dict[type[errors.HeadraceError], Word] = {
         "The request signature we calculated does not match the signature you provided. "
         "Check your access key and signing method",
     ),
-    errors.EditConflict: Word("PreconditionFailed", 412),
-    errors.Unsupported: Word("PathNotSupported", 400),
+    errors.AccessDenied: Word("AccessDenied", 403),
+    # A value or a field; operations that are not built have a word of their own.
+    errors.Unsupported: Word("InvalidArgument", 400),
     errors.Throttled: Word("ResourceThrottled", 429),
-    errors.StoreFull: Word("ServiceUnavailable", 503),
     errors.Unavailable: Word("ServiceUnavailable", 503),
 }
 
@@ -69,6 +68,8 @@ EVENTBRIDGE: dict[str, int] = {
     "MissingParameter": 400,
     "NextTokenInvalid": 400,
     "EntityTooLarge": 413,
+    "InvalidVersion": 400,
+    "IdempotentParameterMismatch": 400,
     "PutEventsRequestMoreThanOneEventBus": 400,
     "EventHTTPProtocolBindingInvalid": 400,
     # buses, sources, rules, targets
@@ -89,7 +90,10 @@ EVENTBRIDGE: dict[str, int] = {
     "EventRuleFilterPatternExceedLimit": 409,
     "EventRuleTargetIdDuplicate": 409,
     "EventTargetNotExist": 409,
+    "EventTargetClassNotExist": 409,
     "EventTargetIneffectiveAttribute": 409,
+    "EventTargetMissingAttribute": 409,
+    "QueueInUse": 409,
     "EditConflict": 409,
 }
 
@@ -136,6 +140,7 @@ FC: dict[str, int] = {
     "FunctionAlreadyExists": 409,
     "TriggerAlreadyExists": 409,
     "AliasAlreadyExists": 409,
+    "EditConflict": 409,
     "DomainNameAlreadyExists": 409,
     "PreconditionFailed": 412,
     "ResourceThrottled": 429,
@@ -143,19 +148,24 @@ FC: dict[str, int] = {
     "InternalServerError": 500,
     "BadResponse": 502,
     "ServiceUnavailable": 503,
+    "StoreFull": 507,
 }
 
 
 def word_of(error: errors.HeadraceError, api: Api) -> Word:
     """Return how `api` says `error`; the message is always filled in.
 
-    A code that was set on the error itself wins over its class's.
+    A code of that API that was set on the error itself wins over its class's, and so does the code
+    of a class that a face made for itself.
     """
     own = Word(error.code, error.status, error.message)
-    if api == "eventbridge" or error.code != type(error).code:
+    if api == "eventbridge" or (error.code != type(error).code and error.code in FC):
         return own
+    if type(error) is errors.HeadraceError:
+        return Word("InternalServerError", 500, error.message)
     for kind in type(error).__mro__:
-        if kind in (errors.Refused, errors.AuthError):
+        outside_core = kind.__module__ != errors.__name__
+        if kind in (errors.Refused, errors.AuthError) or (outside_core and "code" in vars(kind)):
             return own
         if found := _FC.get(kind):
             return Word(found.code, found.status, found.message or error.message)

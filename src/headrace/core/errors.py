@@ -16,7 +16,7 @@ is one cause; its attributes are data for programs, its message a sentence for p
      │   ├─ SourceNotFound · SourceExists
      │   ├─ FunctionNotFound · FunctionExists · FunctionInUse · VersionNotFound
      │   ├─ TriggerNotFound · TriggerExists · TriggerUnsupported
-     │   ├─ QueueNotFound · QueueExists
+     │   ├─ QueueNotFound · QueueExists · QueueInUse
      │   ├─ EventNotFound · DeadLetterNotFound
      │   └─ EditConflict        someone else changed the record first
      ├─ EventRefused            per-entry refusal of an event (EventIdEmpty, EventSizeExceed, ...)
@@ -255,6 +255,13 @@ class QueueExists(Refused):
     """The queue exists already."""
 
     code = "QueueAlreadyExist"
+
+
+class QueueInUse(Refused):
+    """The queue is used by targets."""
+
+    code = "QueueInUse"
+    remedy = "Delete those targets or point them elsewhere first."
 
 
 class EditConflict(Refused):

@@ -7,6 +7,8 @@ in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 KIB = 1024
@@ -119,8 +121,8 @@ class Bound(msgspec.Struct, frozen=True):
 
     name: str
     #: None = not bounded.
-    wide: int | bool | None
-    strict: int | bool | None
+    wide: float | bool | None
+    strict: float | bool | None
 
 
 def listed() -> list[Bound]:
@@ -128,9 +130,13 @@ def listed() -> list[Bound]:
     switched = [
         Bound(name, getattr(WIDE, name), getattr(STRICT, name)) for name in Limits.__struct_fields__
     ]
-    fixed = [
+    return switched + constants(globals())
+
+
+def constants(module: Mapping[str, object]) -> list[Bound]:
+    """Return the bounds among a module's names: its numbers in upper case, units excepted."""
+    return [
         Bound(name.lower(), value, value)
-        for name, value in globals().items()
-        if isinstance(value, int) and name.isupper() and name not in ("KIB", "MIB")
+        for name, value in module.items()
+        if isinstance(value, (int, float)) and name.isupper() and name not in ("KIB", "MIB")
     ]
-    return switched + fixed

@@ -103,7 +103,7 @@ class Instance:
         self.memory_kib = 0
         #: Error type and body the instance gave for not becoming ready; None while it has not
         #: spoken.
-        self.failure: tuple[str, bytes] | None = None
+        self.failure: tuple[bytes, bytes] | None = None
         #: Why it was killed, when it was we who did.
         self.killed: Literal["overdue", "load", "broken", "stopped"] | None = None
         self.exit_status = 0
@@ -286,7 +286,7 @@ class Instance:
         elif kind == frames.READY:
             self._become_ready(took_us)
         else:
-            self.failure = (head.decode("utf-8", "replace"), body)
+            self.failure = (head, body)
 
     def _disconnect(self) -> None:
         """Nothing more will be read."""
@@ -315,13 +315,16 @@ class Instance:
             if self._overdue.pop(number, None) is None:
                 raise frames.Broken("an answer nobody waits for")
             return
+        ticket = self._running[number]
+        if ticket.began_s is None:
+            raise frames.Broken("an answer out of turn")
         if self._concurrency == 1:
             self._begin_next()
         if self.killed == "overdue":
             return  # It answered after its time was up: the timeout stands.
-        ticket = self._running.pop(number)
-        if ticket.began_s is None:
-            raise frames.Broken("an answer out of turn")
+        del self._running[number]
+        # What it says it took counts only as far as we have seen time go by.
+        took_us = min(took_us, self.elapsed_us(ticket))
         self._read_log()
         if self._owner is ticket:
             self._owner = None

@@ -14,6 +14,7 @@ from headrace.resources import model
 KIB_PER_MB = 1024
 #: The head of a frame has room for 64 KiB.
 ATTRIBUTES_BYTES_MAX = 60_000
+ERROR_TYPE_CHARS_MAX = 128
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -64,6 +65,18 @@ def error_body(message: str, kind: str) -> bytes:
     return _encoder.encode({"errorMessage": message, "errorType": kind, "stackTrace": []})
 
 
+def failed(kind: bytes, body: bytes, took_us: int) -> Outcome:
+    """The function failed and said how: `kind` is what its instance calls the error."""
+    return Outcome(body, error_type(kind), took_us, "Unhandled function error")
+
+
+def error_type(said: bytes) -> str:
+    """The error type an instance named, or ours when that could not stand in an HTTP header."""
+    text = said.decode("ascii", "replace")
+    plain = len(text) <= ERROR_TYPE_CHARS_MAX and text.isascii() and text.isprintable()
+    return text if text and plain else invocation.UNHANDLED
+
+
 def timed_out(timeout_s: int) -> Outcome:
     text = f"Function time out after {timeout_s} seconds"
     body = _encoder.encode({"errorMessage": text, "errorType": invocation.TIMED_OUT})
@@ -98,7 +111,7 @@ def failed_start(process: instance.Instance, load_timeout_s: float) -> Outcome:
     """
     if process.failure is not None:
         kind, body = process.failure
-        return Outcome(body, kind or invocation.UNHANDLED, 0, "Unhandled initialization error")
+        return Outcome(body, error_type(kind), 0, "Unhandled initialization error")
     if process.killed == "load":
         text = f"Function instance did not become ready within {load_timeout_s:g} seconds"
         kind = invocation.INITIALIZATION

@@ -378,8 +378,7 @@ class Functions:
         elif status == frames.CANCELLED:
             result = outcome.canceled()
         else:
-            kind = head.decode("utf-8", "replace") or invocation.UNHANDLED
-            result = outcome.Outcome(body, kind, took_us, "Unhandled function error")
+            result = outcome.failed(head, body, took_us)
         self._finish(ticket, instance, result)
 
     def overdue(self, instance: sandboxed.Instance, ticket: sandboxed.Ticket) -> None:

@@ -26,7 +26,9 @@ HANDLER_CHARS_MAX: Final = 256
 #: Environment names that FC keeps for itself. Source: "Environment variables" of FC 3.0.
 RESERVED: Final = frozenset({"accessKeyID", "accessKeySecret", "securityToken", "topic"})
 _VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_HANDLER: Final = re.compile(r"[^\s.]+(?:[./][^\s./]+)*\.[^\s./]+")
+_HANDLER: Final = re.compile(
+    r"[^\s.\x00-\x1f\x7f]+(?:[./][^\s./\x00-\x1f\x7f]+)*\.[^\s./\x00-\x1f\x7f]+"
+)
 
 #: Field of the record -> (wire name, least, most).
 _RANGES: Final[Mapping[str, tuple[str, int, int]]] = {

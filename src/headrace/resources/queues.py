@@ -58,7 +58,7 @@ class Queues(base.Part):
     ) -> model.Queue:
         """Delete a queue that no rule uses and return it; the bus drops its messages.
 
-        Raises: QueueNotFound, Refused (QueueInUse), EditConflict.
+        Raises: QueueNotFound, QueueInUse, EditConflict.
         """
         fence = base.fence_of(account, "queue", name)
 
@@ -67,10 +67,10 @@ class Queues(base.Part):
             editing.check_revision(was, revision, f"The queue [{name}]")
             situation, users = self._queue_situation(account, name)
             if deletes.effect("delete_queue", "-", situation) is deletes.Effect.REFUSED:
-                raise errors.Refused(
+                raise errors.QueueInUse(
                     f"The queue [{name}] is in use: {situation}, {', '.join(users)}.",
-                    code="QueueInUse",
-                    remedy="Delete those targets or point them elsewhere first.",
+                    field="QueueName",
+                    got=name,
                 )
             draft.delete(editing.QUEUE, was)
             self._drop(draft, fence)

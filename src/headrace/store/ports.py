@@ -182,6 +182,9 @@ class Segment(msgspec.Struct, frozen=True):
     oldest_ms: int
     newest_ms: int
     sealed: bool
+    #: Wall clock of its newest frame. Copies keep the time of their event, so they say nothing of
+    #: the age of the segment.
+    written_ms: int
 
 
 class StoreError(Exception):

@@ -168,11 +168,11 @@ def _after_ms(value: str, clock: clocks.Clock) -> int | None:
         return min(int(text[:12]) * 1000, delivery.AFTER_MS_MAX)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000) - clock.wall_ms()
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000) - clock.wall_ms()
 
 
 def _connection_failure(error: Exception, status: int) -> delivery.Outcome:
@@ -209,6 +209,10 @@ def checked_url(text: str) -> str:
         raise ValueError(f"the URL must begin with http:// or https://, not {url.scheme!r}")
     if not url.hostname:
         raise ValueError("the URL names no host")
+    try:
+        url.hostname.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("the URL's host cannot be the name of one") from error
     return text
 
 

@@ -61,9 +61,12 @@ class Chooser(making.Maker):
         return name and Step("delete_bus", {"name": name})
 
     def _create_rule(self, model: state.State) -> Step | None:
+        buses = set(model.buses)
+        if self.chance.random() < 0.9:
+            buses.discard(making.SPARE_BUS)
         places = [
             (bus, name)
-            for bus in model.buses
+            for bus in sorted(buses)
             for name in (making.RULES if bus == "default" else making.RULES[:2])
             if (bus, name) not in model.rules
         ]
@@ -100,14 +103,22 @@ class Chooser(making.Maker):
         return _named("disable_rule", self.one(on))
 
     def _delete_rule(self, model: state.State) -> Step | None:
-        return _named("delete_rule", self.rule_of(model))
+        """One time in two a trigger's rule with other targets, if there is one."""
+        return _named("delete_rule", self._mostly(_shared(model), model))
 
     def _put_new_target(self, model: state.State) -> Step | None:
-        key = self.rule_of(model)
+        """A target more, one time in two beside a trigger's own."""
+        key = self._mostly([key for key, rule in model.rules.items() if rule["origin"]], model)
         if key is None:
             return None
         ids = self.chance.sample(making.IDS, self.chance.choice((1, 1, 2)))
         return _put(key, [self.target(model, id_) for id_ in ids])
+
+    def _mostly(self, favoured: list[state.RuleKey], model: state.State) -> state.RuleKey | None:
+        if favoured and self.chance.random() < 0.5:
+            key: state.RuleKey | None = self.one(favoured)
+            return key
+        return self.rule_of(model)
 
     def _put_over(self, model: state.State) -> Step | None:
         """Change the settings of a target that stays where it points, mostly a trigger's."""
@@ -134,7 +145,8 @@ class Chooser(making.Maker):
         return found
 
     def _delete_targets(self, model: state.State) -> Step | None:
-        found = self._placed(model)
+        found = self._added(model) if self.chance.random() < 0.3 else None
+        found = found or self._placed(model)
         if found is None:
             return None
         key, target = found
@@ -143,6 +155,16 @@ class Chooser(making.Maker):
         if others and self.chance.random() < 0.3:
             ids.append(self.one(others))
         return Step("delete_targets", {"bus": key[0], "rule": key[1], "ids": ids})
+
+    def _added(self, model: state.State) -> tuple[state.RuleKey, Tree] | None:
+        """A target that the bus side added to a trigger's rule."""
+        found: tuple[state.RuleKey, Tree] | None = self.one(
+            (key, each)
+            for key in _shared(model)
+            for each in model.rules[key]["targets"]
+            if each is not model.own(model.rules[key])
+        )
+        return found
 
     # -- the function side
 
@@ -219,7 +241,10 @@ class Chooser(making.Maker):
     def _delete_trigger(self, model: state.State) -> Step | None:
         remote = self._remote_triggers(model)
         own = self.own_triggers(model)
-        own = [each for each in own if each[0] in model.functions]
+        added = self._added(model)
+        if added is not None and self.chance.random() < 0.3:
+            name = "|".join((*added[0], added[1]["id"]))
+            remote = [each for each in remote if each[1] == name] or remote
         found = self.one(remote if remote and self.chance.random() < 0.6 else own)
         return found and Step("delete_trigger", {"function": found[0], "name": found[1]})
 
@@ -254,6 +279,12 @@ class Chooser(making.Maker):
         """Free or in use: the model knows which."""
         name = self.one(sorted(model.queues))
         return name and Step("delete_queue", {"name": name})
+
+
+def _shared(model: state.State) -> list[state.RuleKey]:
+    """Rules of triggers that have other targets, too."""
+    rules = model.rules.items()
+    return [key for key, rule in rules if rule["origin"] and len(rule["targets"]) > 1]
 
 
 def _named(op: str, key: state.RuleKey | None) -> Step | None:

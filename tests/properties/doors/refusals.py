@@ -39,6 +39,13 @@ def _bus(chooser: choice.Chooser, model: state.State) -> Step | None:
     return chooser.one(steps)
 
 
+def _bus_with_source(chooser: choice.Chooser, model: state.State) -> Step | None:
+    """Only a bus that has no rules shows that its source holds it."""
+    used = {bus for bus, _ in model.rules}
+    name = chooser.one(sorted(model.sources - used))
+    return name and Step("delete_bus", {"name": name})
+
+
 def _new_rule(chooser: choice.Chooser, model: state.State) -> Step | None:
     target = chooser.target(model, "1")
     good = {
@@ -197,6 +204,6 @@ def _queue(chooser: choice.Chooser, model: state.State) -> Step | None:
 
 
 _ALL: tuple[Refusal, ...] = (
-    _bus, _new_rule, _missing_rule, _bad_rule_edit, _bad_entries, _new_trigger, _new_trigger,
-    _bad_trigger_edit, _bad_trigger_edit, _function, _queue,
+    _bus, _bus_with_source, _new_rule, _missing_rule, _bad_rule_edit, _bad_entries, _new_trigger,
+    _new_trigger, _bad_trigger_edit, _bad_trigger_edit, _function, _queue,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+import shutil
 import sys
 import tempfile
 import threading
@@ -35,7 +36,9 @@ from tests.wire import processes, receivers
 STEPS, PROBE_EVERY, KILL_EVERY = 2_000, 20, 100
 #: Of the steps: at least so many changed something.
 APPLIED_SHARE = 0.6
-_REFUSED_SHARE, _RACE_SHARE = 0.13, 0.05
+_REFUSED_SHARE, _RACE_SHARE, _NEW_SHARE = 0.15, 0.05, 0.3
+_TRIES = 12
+_HELD_BY_SOURCE = "delete_bus/-/it has sources"
 _KILL_SECONDS_MAX = 0.008
 _HISTORY = 12
 
@@ -47,7 +50,7 @@ class Run:
         self._chance = random.Random(seed)
         self._seed, self._steps = seed, steps
         self._home = home
-        python = Path(os.environ["HEADRACE_SDK_PYTHON"])
+        python = Path(_sdk_python())
         self._server = processes.Server(home)
         self._server.start()
         self._doors = doors.Doors(self._server, python)
@@ -95,11 +98,26 @@ class Run:
         chosen = self._chance.random()
         if chosen < _RACE_SHARE and self._raced():
             return
-        if chosen < _RACE_SHARE + _REFUSED_SHARE:
-            step = refusals.step(self._chooser, self.model)
+        if chosen < _RACE_SHARE + _NEW_SHARE and self.missed():
+            self._do(self._new())
         else:
-            step = self._chooser.accepted(self.model)
-        self._do(step)
+            self._do(self._any())
+
+    def _any(self) -> choice.Step:
+        if self._chance.random() < _REFUSED_SHARE:
+            return refusals.step(self._chooser, self.model)
+        return self._chooser.accepted(self.model)
+
+    def _new(self) -> choice.Step:
+        """Of a few steps the first that does something no step did yet, else the last."""
+        done = len(self.model.kinds) + len(self.model.cells)
+        for _ in range(_TRIES):
+            step = self._any()
+            tried = copy.deepcopy(self.model)
+            tried.apply(step.op, step.args)
+            if len(tried.kinds) + len(tried.cells) > done:
+                break
+        return step
 
     def _do(self, step: choice.Step) -> None:
         gone = self._views_before(step)
@@ -164,12 +182,20 @@ class Run:
         self.kills += 1
         under_way = self.kills % 2 == 0
         if under_way:
-            self._kill_under(self._chooser.accepted(self.model))
+            self._kill_under(self._accepted())
         else:
             self._server.kill()
             self._plant()
             self._server.start()
         self._comparer.everything()
+
+    def _accepted(self) -> choice.Step:
+        """A step that the model accepts."""
+        while True:
+            step = self._chooser.accepted(self.model)
+            due = copy.deepcopy(self.model).apply(step.op, step.args)
+            if due.code is None:
+                return step
 
     def _kill_under(self, step: choice.Step) -> None:
         """Kill while an operation is under way: it was done as a whole, or not at all."""
@@ -211,14 +237,17 @@ class Run:
         self._learn(step, self._doors.trigger(step.args["function"], step.args["name"]))
 
     def _plant(self) -> None:
-        """Put an event source on a bus, or take away the one that is there."""
+        """Put an event source on an empty bus; take it away once it kept the bus from going."""
         data = self._home / "data"
         account, region = self.model.account, self.model.region
         for bus in sorted(self.model.sources):
+            if _HELD_BY_SOURCE not in self.model.cells:
+                return
             planting.change(data, account, region, bus, present=False)
             self.model.sources.discard(bus)
             return
-        bus = self._chooser.one([name for name in self.model.buses if name != "default"])
+        used = {bus for bus, _ in self.model.rules} | {"default"}
+        bus = self._chooser.one([name for name in self.model.buses if name not in used])
         if bus is not None:
             planting.change(data, account, region, bus, present=True)
             self.model.sources.add(bus)
@@ -278,6 +307,13 @@ class Run:
         )
 
 
+def _sdk_python() -> str:
+    found = os.environ.get("HEADRACE_SDK_PYTHON")
+    if not found:
+        raise SystemExit("HEADRACE_SDK_PYTHON is not set: run this through ./dev")
+    return found
+
+
 def _share(done: set[str], known: set[str]) -> str:
     unknown = done - known
     assert not unknown, f"the model did what no table names: {sorted(unknown)}"
@@ -304,7 +340,5 @@ def once(*, seed: int, steps: int) -> Run:
     if made.mismatches:
         print(f"doors: data and log are kept in {home}", file=sys.stderr)
     else:
-        import shutil
-
         shutil.rmtree(home)
     return made

@@ -668,3 +668,36 @@ def test_a_signed_nonce_of_a_trigger_request_is_used_once() -> None:
     door.authenticate_http_trigger(request)
     with pytest.raises(errors.NonceUsed):
         door.authenticate_http_trigger(request)
+
+
+@pytest.mark.parametrize("year", ["0000", "0001", "9999"])
+def test_every_year_of_four_digits_is_only_too_far_away(year: str) -> None:
+    """Year 0 does not exist for Python; that must not be the server's failure."""
+    desk, _ = authenticator()
+    with pytest.raises(errors.RequestStale):
+        desk.authenticate(acs3(date=f"{year}-01-02T03:04:05Z"))
+
+
+def test_attributes_of_an_event_must_be_signed() -> None:
+    """In binary mode they are the event; a ce- header that nobody signed is anybody's."""
+    door, _ = authenticator()
+    door.authenticate(acs3(ce_id="1"))
+    door, _ = authenticator()
+    with pytest.raises(errors.SignatureWrong, match="ce-id"):
+        door.authenticate(header(acs3(), "ce-id", "1"))
+
+
+def test_the_data_planes_scheme_counts_on_the_data_plane_only() -> None:
+    """It need not cover the body: elsewhere a deployment could be exchanged under its signature."""
+    signed = signature.sign_data_plane(
+        ID,
+        SECRET,
+        method="POST",
+        path="/2023-03-30/functions",
+        headers={"host": "localhost"},
+        date="Fri, 02 Jan 2026 03:04:05 GMT",
+        nonce="n-1",
+    )
+    door, _ = authenticator()
+    with pytest.raises(errors.SignatureWrong, match="/openapi/"):
+        door.authenticate(Request("POST", "/2023-03-30/functions", "", pairs(signed), b"{}"))

@@ -54,7 +54,7 @@ def failing(error: BaseException) -> http.Face:
     return face
 
 
-def told(reply: support.Reply) -> dict[str, Any]:
+def told(reply: support.Reply) -> Any:
     return msgspec.json.decode(reply.body)
 
 
@@ -341,3 +341,43 @@ async def test_websocket_is_refused() -> None:
 
     await app_of(echo)({"type": "websocket"}, receive, send)
     assert sent == ["websocket.close"]
+
+
+@pytest.mark.parametrize("path", ["*", "", "x", "//t/a"])
+async def test_address_without_a_path_is_not_found(path: str) -> None:
+    """`OPTIONS *` is lawful HTTP."""
+    reply = await support.ask(app_of(echo), "OPTIONS", path)
+    assert (reply.status, told(reply)["code"]) == (404, "NotFound")
+
+
+async def test_body_that_never_begins_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "BODY_SECONDS_MAX", 0.05)
+    reply = await support.ask(
+        app_of(echo), "POST", "/t/a", headers={"content-length": "5"}, chunks=[]
+    )
+    assert (reply.status, told(reply)["code"]) == (408, "RequestTimeout")
+
+
+async def test_large_bodies_share_one_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has looked at a signature while a body is read: together they must not fill the
+    memory.
+    """
+    monkeypatch.setattr(bounds, "BODY_BYTES_FREE", 10)
+    monkeypatch.setattr(bounds, "BODIES_BYTES_MAX", 50)
+    gate = asyncio.Event()
+
+    async def wait(request: http.Request) -> http.Answer:
+        await gate.wait()
+        return http.json_response(len(request.body))
+
+    app = app_of(wait)
+    first = asyncio.ensure_future(support.ask(app, "POST", "/t/a", body=b"x" * 60))
+    await asyncio.sleep(0)
+    second = await support.ask(app, "POST", "/t/a", chunks=[b"x" * 5, b"x" * 6])
+    assert (second.status, told(second)["code"]) == (503, "ServiceUnavailable")
+    assert second.headers["retry-after"]
+    small = asyncio.ensure_future(support.ask(app, "POST", "/t/a", body=b"x" * 10))
+    gate.set()
+    assert [told(await one) for one in (first, small)] == [60, 10]
+    again = await support.ask(app, "POST", "/t/a", body=b"x" * 60)
+    assert told(again) == 60

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
-from headrace.api import http, probes, routes, server, traffic
+from headrace.api import bounds, http, probes, routes, server, traffic
+from headrace.api import connection as connections
 from tests.unit.api import support
 
 pytestmark = pytest.mark.anyio
@@ -22,9 +23,11 @@ class Faces:
     def __init__(self) -> None:
         self.calls = 0
         self.left = asyncio.Event()
+        self.headers: dict[bytes, bytes] = {}
 
     async def count(self, request: http.Request) -> http.Answer:
         self.calls += 1
+        self.headers = dict(request.raw_headers)
         return http.Response(200, str(len(request.body)).encode())
 
     async def stream(self, request: http.Request) -> http.Answer:
@@ -64,7 +67,8 @@ async def port(faces: Faces) -> AsyncIterator[int]:
         clock=support.FixedClock(),
         counts=traffic.Counts(),
     )
-    config = uvicorn.Config(app, log_level="error", access_log=False, http="httptools")
+    bounded = connections.bounded(probes.refuse, support.CountingRandom())
+    config = uvicorn.Config(app, log_level="error", access_log=False, http=bounded)
     running = uvicorn.Server(config)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -153,3 +157,86 @@ async def test_face_and_stream_notice_that_the_client_left(port: int, faces: Fac
                 await reader.readuntil(b"first")
         async with asyncio.timeout(20):
             await faces.left.wait()
+
+
+HEAD = b"GET /count HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize("piece", [b"x-a: " + b"a" * 5000 + b"\r\n", b"a" * 5000])
+async def test_head_that_does_not_end_is_cut_off(port: int, faces: Faces, piece: bytes) -> None:
+    """Nobody has signed anything yet: it must not fill the memory."""
+    async with connection(port) as (reader, writer):
+        writer.write(HEAD + b"x-b: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(8 * bounds.HEAD_BYTES_MAX // len(piece)):
+                writer.write(piece)
+                await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            status, head, body = await answer(reader)
+            assert (status, b"RequestHeaderFieldsTooLarge" in body) == (431, True)
+            assert "connection: close" in head
+            assert "x-acs-request-id: " in head
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    assert faces.calls == 0
+
+
+async def test_what_is_sent_after_a_body_is_no_header(port: int, faces: Faces) -> None:
+    async with connection(port) as (reader, writer):
+        writer.write(
+            b"POST /count HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"1\r\na\r\n0\r\nce-id: forged\r\n\r\n"
+        )
+        status, _, body = await answer(reader)
+        assert (status, body) == (200, b"1")
+    assert b"ce-id" not in faces.headers
+
+
+async def test_endless_trailers_are_cut_off(port: int, faces: Faces) -> None:
+    async with connection(port) as (reader, writer):
+        writer.write(
+            b"POST /count HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+        )
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                writer.write(b"x-a: " + b"a" * 20_000 + b"\r\n")
+                await writer.drain()
+            assert await reader.read() == b""
+    assert faces.calls == 0
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /co", HEAD, b"\r\n"])
+async def test_head_that_does_not_come_is_not_waited_for(
+    port: int, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS_MAX", 0.1)
+    for earlier in (b"", HEAD + b"\r\n"):
+        async with connection(port) as (reader, writer):
+            if earlier:
+                writer.write(earlier)
+                await answer(reader)
+            if earlier and not sent:
+                continue  # that is uvicorn's keep-alive
+            writer.write(sent)
+            said = await reader.read()
+            assert said == b"" or b" 408 " in said.split(b"\r\n")[0]
+
+
+async def test_slow_answer_is_not_cut_off_by_the_next_request(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS_MAX", 0.05)
+    async with connection(port) as (reader, writer):
+        writer.write(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\nGET /co")
+        await reader.readuntil(b"first\r\n")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.read(1)
+
+
+async def test_what_is_no_http_gets_the_envelope_too(port: int) -> None:
+    async with connection(port) as (reader, writer):
+        writer.write(b"hello\r\n\r\n")
+        status, head, body = await answer(reader)
+        assert (status, b"InvalidArgument" in body) == (400, True)
+        assert "x-acs-request-id: " in head

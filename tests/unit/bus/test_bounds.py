@@ -53,11 +53,11 @@ async def test_a_forwarded_body_that_no_frame_can_hold_ends_as_a_letter() -> Non
 async def test_marks_that_do_not_fit_beside_the_events_go_ahead_of_them() -> None:
     async with Bench() as bench:
         for number in range(12):
-            bench.committer.mark(f"rules/{number}/7", bytes(600_000))
+            bench.committer.mark(f"cursor/{number}", bytes(600_000))
         await bench.committer.append((record(bytes(2_900_000)),))
         assert bench.broken == []
         written = [name for frame in bench.frames for name in frame.marks]
-        assert sorted(written) == sorted(f"rules/{number}/7" for number in range(12))
+        assert sorted(written) == sorted(f"cursor/{number}" for number in range(12))
         assert all(not frame.events for frame in bench.frames[:-1])
         assert bench.frames[-1].events
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +45,7 @@ def test_eventbridge_words(error: errors.HeadraceError, code: str, status: int) 
         (errors.VersionNotFound(), "VersionNotFound", 404),
         (errors.FunctionExists(), "FunctionAlreadyExists", 409),
         (errors.TriggerExists(), "TriggerAlreadyExists", 409),
-        (errors.EditConflict(), "PreconditionFailed", 412),
+        (errors.EditConflict(), "EditConflict", 409),
         (errors.MissingParameter(), "InvalidArgument", 400),
         (errors.UnknownParameter(), "InvalidArgument", 400),
         (errors.PatternInvalid(), "InvalidArgument", 400),
@@ -51,7 +53,7 @@ def test_eventbridge_words(error: errors.HeadraceError, code: str, status: int) 
         (errors.BusNameInvalid(), "InvalidArgument", 400),
         (errors.PayloadTooLarge(), "EntityTooLarge", 400),
         (errors.Throttled(), "ResourceThrottled", 429),
-        (errors.StoreFull(), "ServiceUnavailable", 503),
+        (errors.StoreFull(), "StoreFull", 507),
         (errors.HeadraceError("x"), "InternalServerError", 500),
     ],
 )
@@ -87,6 +89,37 @@ def test_statuses_of_our_classes_agree_with_the_eventbridge_table() -> None:
     for _, kind in inspect.getmembers(errors, inspect.isclass):
         if issubclass(kind, errors.HeadraceError) and kind.code in codes.EVENTBRIDGE:
             assert kind.status == codes.EVENTBRIDGE[kind.code], kind.__name__
+
+
+@pytest.mark.parametrize("kind", [errors.QueueInUse, errors.BusNotEmpty, errors.TargetInvalid])
+def test_eventbridge_knows_the_words_of_our_refusals(kind: type[errors.HeadraceError]) -> None:
+    assert codes.EVENTBRIDGE[kind.code] == kind.status
+
+
+def test_every_code_that_is_set_by_name_is_a_word_of_its_api() -> None:
+    """A code in a `code="..."` is on one of the lists, or a client could not know it."""
+    source = Path(codes.__file__).parents[1]
+    known = {*codes.EVENTBRIDGE, *codes.FC, *codes.ENTRY}
+    used: set[str] = set()
+    for folder in ("api", "access", "resources", "core", "functions"):
+        for file in (source / folder).rglob("*.py"):
+            used |= set(re.findall(r'\bcode="([A-Za-z.]+)"', file.read_text()))
+    assert len(used) > 5
+    assert used <= known, used - known
+
+
+def test_a_face_keeps_the_words_it_made_for_itself() -> None:
+    class Late(errors.InvalidInput):
+        code = "Late"
+        status = 408
+
+    word = codes.word_of(Late("x"), "fc")
+    assert (word.code, word.status) == ("Late", 408)
+
+
+def test_a_code_of_the_other_api_is_not_taken_over() -> None:
+    error = errors.InvalidInput("x", code="InvalidParameter")
+    assert codes.word_of(error, "fc").code == "InvalidArgument"
 
 
 def test_entry_codes_are_the_engines_fourteen() -> None:

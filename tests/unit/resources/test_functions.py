@@ -96,6 +96,7 @@ async def test_what_is_honoured_comes_back(world: worlds.World) -> None:
         ({"handler": ""}, "handler"),
         ({"handler": "index"}, "handler"),
         ({"handler": "a/../b.c"}, "handler"),
+        ({"handler": "a\0b.c"}, "handler"),
         ({"code": None}, "code"),
         ({"memory_mb": 63}, "memorySize"),
         ({"memory_mb": 100}, "memorySize"),

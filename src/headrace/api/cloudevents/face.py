@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from headrace.api import http, operations
+from headrace.api import http, operations, parameters
 from headrace.api.native import face as native
 from headrace.api.shapes import shape
 from headrace.bus import accept
@@ -91,6 +91,8 @@ class CloudEvents:
     async def __call__(self, request: http.Request) -> http.Answer:
         principal = await operations.identify(self._services, request)
         row, slots = TABLE.routed(request.method, request.raw_path)
+        for name, _ in parameters.pairs(request.query):
+            raise errors.UnknownParameter(f"The parameter {name} is not known.", field=name)
         call = operations.Call(self._services, principal, request, dict(slots))
         answer: http.Response = await operations.run(row, call)
         return answer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from headrace.api import http, operations, parameters, shapes
+from headrace.api import bounds, http, operations, parameters, shapes
 from headrace.api.eventbridge import buses, events, roles, rules, targets, unsupported
 from headrace.core import errors
 
@@ -75,6 +75,13 @@ class Control:
         args = shapes.read(row.params, shapes.nested(row.params, given.own))
         call = operations.Call(self._services, principal, request, args)
         act = functools.partial(operations.run, row, call)
+        if len(given.client_token) > bounds.CLIENT_TOKEN_CHARS_MAX:
+            raise errors.InvalidInput(
+                f"A ClientToken has at most {bounds.CLIENT_TOKEN_CHARS_MAX} characters.",
+                field="ClientToken",
+                expected=bounds.CLIENT_TOKEN_CHARS_MAX,
+                got=len(given.client_token),
+            )
         if given.client_token and row.mutates:
             key = (principal.account, row.name, given.client_token)
             result = await self._answers.once(key, _digest(given.own), act)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from headrace.api import bounds
 from headrace.cli import options
 from headrace.cli.show import output
-from headrace.core import limits as bounds
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -30,5 +30,5 @@ def limits(form: options.Output = options.Format.TABLE) -> None:
     )
 
 
-def _shown(value: int | bool | None) -> object:
+def _shown(value: float | bool | None) -> object:
     return "unlimited" if value is None else value

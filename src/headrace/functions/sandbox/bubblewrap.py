@@ -28,9 +28,11 @@ _ROOT_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 #: they exist.
 _ETC_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
 #: The root and /dev are memory of the host too: without this, code could fill them without bound.
+#: /proc/sys belongs to the host: a server run as root has its functions' files owned by that root,
+#: whom the kernel lets write sysctls (core_pattern is a way out) without asking for a capability.
 _LOCKED = (
     *("--size", str(SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm"),
-    *("--remount-ro", "/dev", "--remount-ro", "/"),
+    *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"),
 )
 
 

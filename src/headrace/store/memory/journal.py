@@ -29,6 +29,7 @@ class _MemorySegment:
         self.at = at
         self.state = state
         self.start_ms = 0
+        self.written_ms = 0
         self.events = 0
         self.bytes_used = 0
         self.oldest_ms = 0
@@ -39,6 +40,7 @@ class _MemorySegment:
         frame = replayed.frame
         if not self.frames:
             self.start_ms = frame.at_ms
+        self.written_ms = frame.at_ms
         if figures.oldest_ms is not None and figures.newest_ms is not None:
             first = self.events == 0
             self.oldest_ms = min(figures.oldest_ms, figures.oldest_ms if first else self.oldest_ms)
@@ -138,7 +140,14 @@ class MemoryJournal:
         head = self._log.segments[-1]
         return [
             ports.Segment(
-                s.first, s.last, s.events, s.bytes_used, s.oldest_ms, s.newest_ms, s is not head
+                s.first,
+                s.last,
+                s.events,
+                s.bytes_used,
+                s.oldest_ms,
+                s.newest_ms,
+                s is not head,
+                s.written_ms,
             )
             for s in self._log.segments
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -232,7 +233,13 @@ class SqliteRecords:
 
 
 def _hour_of(at_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime(_HOUR)
+    return _hour_named(at_ms // 3_600_000)
+
+
+@functools.lru_cache(maxsize=8)
+def _hour_named(hours: int) -> str:
+    """Many lines, few hours."""
+    return datetime.datetime.fromtimestamp(hours * 3_600, datetime.UTC).strftime(_HOUR)
 
 
 def _may_hold(path: Path, start_ms: int, stop_ms: int) -> bool:

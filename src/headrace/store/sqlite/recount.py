@@ -20,10 +20,10 @@ SHOWN_MAX = 5
 
 _TABLES = """
 CREATE TABLE delivery (
-    pos INTEGER, sub INTEGER, origin INTEGER, PRIMARY KEY (pos, sub)
+    pos INTEGER, sub INTEGER, origin INTEGER, frame INTEGER, PRIMARY KEY (pos, sub)
 ) WITHOUT ROWID;
 CREATE TABLE closing (
-    pos INTEGER, sub INTEGER, verdict INTEGER, code INTEGER, PRIMARY KEY (pos, sub)
+    pos INTEGER, sub INTEGER, verdict INTEGER, code INTEGER, frame INTEGER, PRIMARY KEY (pos, sub)
 ) WITHOUT ROWID;
 CREATE TABLE accepted (bus INTEGER, generation INTEGER, rule INTEGER, events INTEGER);
 CREATE TABLE seen (bus INTEGER, generation INTEGER, events INTEGER);
@@ -92,10 +92,14 @@ def _deliveries(source: disks.Connection, count: disks.Connection) -> None:
         number: [int(sub) for sub in msgspec.json.decode(_as_list(subs))]
         for number, subs in source.execute("SELECT id, subs FROM mset")
     }
-    for pos, mset, origin in source.execute("SELECT pos, mset, origin FROM event"):
+    events = (
+        "SELECT pos, mset, origin, (SELECT max(frame.pos) FROM frame WHERE frame.pos < event.pos)"
+        " FROM event"
+    )
+    for pos, mset, origin, frame in source.execute(events):
         count.executemany(
-            "INSERT INTO delivery VALUES (?, ?, ?)",
-            [(pos, sub, origin) for sub in sets[mset] if sub > 0],
+            "INSERT INTO delivery VALUES (?, ?, ?, ?)",
+            [(pos, sub, origin, frame) for sub in sets[mset] if sub > 0],
         )
     grouped = (
         "SELECT bus, generation, mset, count(*) FROM event WHERE generation >= 0 GROUP BY 1, 2, 3"
@@ -113,20 +117,24 @@ def _as_list(subs: str) -> str:
 
 
 def _closings(source: disks.Connection, count: disks.Connection) -> None:
-    for pos, packed in source.execute("SELECT pos, facts FROM settle ORDER BY frame"):
+    settles = "SELECT pos, frame, facts FROM settle ORDER BY frame"
+    for pos, frame, packed in source.execute(settles):
         for sub, verdict, _attempt, _latency, code, _wait, _detail in _facts.decode(packed):
             if verdict <= ports.Verdict.MOVED:  # the first closing counts, a later one is stray
                 count.execute(
-                    "INSERT OR IGNORE INTO closing VALUES (?, ?, ?, ?)", (pos, sub, verdict, code)
+                    "INSERT OR IGNORE INTO closing VALUES (?, ?, ?, ?, ?)",
+                    (pos, sub, verdict, code, frame),
                 )
 
 
 def _tallies(count: disks.Connection) -> dict[int, Tally]:
     tallies: dict[int, Tally] = {}
+    # Carried: the copy stands in the frame that moved its original. Another copy of the same event
+    # (a replay) has the same origin and is no carry.
     moved = """
         SELECT delivery.sub, count(*), count(source.pos) FROM delivery
         LEFT JOIN closing AS source ON source.pos = delivery.origin AND source.sub = delivery.sub
-            AND source.verdict = 4
+            AND source.verdict = 4 AND source.frame = delivery.frame
         GROUP BY delivery.sub
     """
     for sub, deliveries, carried in count.execute(moved):

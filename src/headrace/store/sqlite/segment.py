@@ -83,6 +83,8 @@ class Segment:
         self.bytes_used = 0
         #: Wall clock of the first frame.
         self.start_ms = 0
+        #: Wall clock of the newest frame.
+        self.written_ms = 0
         self.oldest_ms = 0
         self.newest_ms = 0
         self.sealed = False
@@ -107,6 +109,7 @@ class Segment:
             self.oldest_ms,
             self.newest_ms,
             self.sealed,
+            self.written_ms,
         )
 
 
@@ -190,8 +193,9 @@ def load(connection: disks.Connection, path: Path, meta: Meta) -> Segment:
     segment.oldest_ms, segment.newest_ms = row[3] or 0, row[4] or 0
     for at_ms in connection.execute("SELECT at_ms FROM frame ORDER BY pos LIMIT 1"):
         segment.start_ms = at_ms[0]
-    for last in connection.execute("SELECT pos + events FROM frame ORDER BY pos DESC LIMIT 1"):
-        segment.last = last[0]
+    newest = "SELECT pos + events, at_ms FROM frame ORDER BY pos DESC LIMIT 1"
+    for last, at_ms in connection.execute(newest):
+        segment.last, segment.written_ms = last, at_ms
     for at, has_state in connection.execute(
         "SELECT at, ledger IS NOT NULL FROM state ORDER BY at LIMIT 1"
     ):

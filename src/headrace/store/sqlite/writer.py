@@ -218,6 +218,7 @@ class Writer:
         head = self.head
         if head.frames == 0:
             head.start_ms = frame.at_ms
+        head.written_ms = frame.at_ms
         if figures.oldest_ms is not None and figures.newest_ms is not None:
             first = head.events == 0
             head.oldest_ms = min(figures.oldest_ms, figures.oldest_ms if first else head.oldest_ms)

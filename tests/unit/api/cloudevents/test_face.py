@@ -103,3 +103,14 @@ async def test_unsigned_event_is_refused(world: worlds.World) -> None:
     body = json.dumps(event()).encode()
     reply = await support.ask(world.app, "POST", "/events/default", headers=STRUCTURED, body=body)
     assert (reply.status, json.loads(reply.body)["code"]) == (403, "MissingSignature")
+
+
+async def test_parameter_that_means_nothing_is_refused(world: worlds.World) -> None:
+    reply = await world.send(
+        "POST",
+        "/events/default",
+        query="EventBusName=other",
+        headers=STRUCTURED,
+        body=json.dumps(event()).encode(),
+    )
+    assert (reply.status, json.loads(reply.body)["code"]) == (400, "InvalidParameter")

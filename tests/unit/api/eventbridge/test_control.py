@@ -423,3 +423,10 @@ async def test_strict_limits_reach_the_face() -> None:
             "PutEvents", form=True, EventBusName="default", EventList=large
         )
         assert (status, code) == (413, "EntityTooLarge")
+
+
+async def test_client_token_is_bounded(world: worlds.World) -> None:
+    """Ten thousand are kept: one must not be as large as a header."""
+    name, token = "shop", "t" * 257
+    status, code, _ = await world.refused("CreateEventBus", EventBusName=name, ClientToken=token)
+    assert (status, code) == (400, "InvalidArgument")

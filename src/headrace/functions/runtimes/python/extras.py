@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: The rest of a longer message is left out of the answer; the log has it all.
+MESSAGE_CHARS_MAX = 1024 * 1024
+
+
 def described(error: BaseException, loading: bool, ours: str) -> bytes:
     """Write the traceback to the log and return the error JSON of the cloud (spec/fc.md 3.4)."""
     import json
@@ -32,6 +36,8 @@ def described(error: BaseException, loading: bool, ours: str) -> bytes:
         message = str(error)
     except Exception:
         message = f"<{type(error).__name__} whose text cannot be read>"
+    if len(message) > MESSAGE_CHARS_MAX:
+        message = message[:MESSAGE_CHARS_MAX] + "..."
     if isinstance(error, SystemExit):
         message = f"the code called exit({message}) while it was loaded"
     lines = traceback.format_list(frames) + traceback.format_exception_only(type(error), error)

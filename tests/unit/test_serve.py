@@ -1,0 +1,24 @@
+"""The process around the server: what it may touch before the data directory is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace import serve, settings
+from headrace.core import errors
+from headrace.store import sqlite
+
+
+def test_a_server_that_is_refused_leaves_the_ready_file_of_the_other(tmp_path: Path) -> None:
+    held = sqlite.Directory.open(tmp_path)
+    try:
+        ready = tmp_path / "ready.json"
+        ready.write_text("{}")
+        config = settings.Settings(port=0, data=tmp_path)
+        with pytest.raises(errors.Unavailable):
+            serve.run(config, environ={}, announce=lambda _: None)
+        assert ready.exists()
+    finally:
+        held.close()
