@@ -321,6 +321,8 @@ async def test_a_full_disk_refuses_events_and_still_takes_settlements(kit: engin
     await journal.close()
 
 
+# The file being made ahead meets the same fault in the background, where SQLite cannot raise it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_failed_sync_ends_acknowledging_for_good(kit: engines.Kit) -> None:
     journal = kit.journal()
     await journal.open()

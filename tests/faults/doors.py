@@ -12,7 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.properties.doors import run
 
@@ -25,9 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     steps = given.steps or (run.STEPS if given.full else STEPS_SHORT)
     seed = secrets.randbelow(1 << 31) if given.seed is None else given.seed
     show(f"seed {seed}, {steps} steps")
-    made = run.once(seed=seed, steps=steps)
+    home = Path(tempfile.mkdtemp(prefix="headrace-doors-"))
+    made = run.once(home, seed=seed, steps=steps)
     figures = made.figures()
     good = run.passed(figures, whole=steps >= run.STEPS)
+    if made.mismatches:
+        show(f"the data directory and the log are kept in {home}")
+    else:
+        shutil.rmtree(home)
     show(made.told())
     if made.missed():
         show(f"not done: {', '.join(made.missed())}")

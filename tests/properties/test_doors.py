@@ -20,9 +20,9 @@ SECONDS_MAX = 300
 
 @pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.usefixtures("sdk_python")
-def test_both_doors_say_what_the_model_says_through_300_steps() -> None:
+def test_both_doors_say_what_the_model_says_through_300_steps(tmp_path: Path) -> None:
     """With kill -9, two writers on one revision, and probe events every 20 steps."""
-    made = run.once(seed=20, steps=300)
+    made = run.once(tmp_path, seed=20, steps=300)
     figures = made.figures()
     assert figures["mismatch"] == 0, "the first mismatch is told on stderr"
     assert run.passed(figures, whole=False), figures
@@ -33,19 +33,21 @@ def test_both_doors_say_what_the_model_says_through_300_steps() -> None:
 
 @pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.usefixtures("sdk_python")
-def test_a_view_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Here it is the model that is wrong: it forgets that rules were disabled."""
 
     def forget(self: model.Model, bus: str, name: str) -> None:
         self._rule(bus, name)
 
     monkeypatch.setattr(model.Model, "_disable_rule", forget)
-    assert run.once(seed=21, steps=200).mismatches == 1
+    assert run.once(tmp_path, seed=21, steps=200).mismatches == 1
 
 
 @pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.usefixtures("sdk_python")
-def test_a_run_with_the_wrong_payload_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_the_wrong_payload_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Here the model takes RawData for the whole event, though every view is right."""
     payload = events.payload
 
@@ -55,7 +57,7 @@ def test_a_run_with_the_wrong_payload_is_found(monkeypatch: pytest.MonkeyPatch) 
         return payload(target, event)
 
     monkeypatch.setattr(events, "payload", whole)
-    made = run.once(seed=22, steps=200)
+    made = run.once(tmp_path, seed=22, steps=200)
     assert made.mismatches == 1
     assert made.figures()["probes"] > 0
 

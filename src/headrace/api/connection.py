@@ -94,9 +94,13 @@ class Connection(httptools_impl.HttpToolsProtocol):
         # Declared without None, and None before the first request.
         return bool(self.cycle) and not self.cycle.response_complete
 
+    def _is_about_the_body(self) -> bool:
+        """True while the one request under way is still arriving: what is wrong is its own."""
+        return not self.pipeline and self.cycle.more_body and not self.cycle.response_started
+
     def _answer(self, error: errors.HeadraceError) -> None:
         """Say what is wrong and hang up; what follows on this connection cannot be understood."""
-        if not self._answering():
+        if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
             answer = type(self).refuse(error, request_id)
             phrase = HTTPStatus(answer.status).phrase

@@ -218,9 +218,7 @@ def _check_head(count: int, size: int, target: int) -> None:
         raise HeadersTooLarge(f"Path and query: at most {bounds.TARGET_BYTES_MAX} bytes.")
 
 
-async def _body(
-    receive: Receive, headers: dict[str, str], limit: int, share: _Share
-) -> bytes:
+async def _body(receive: Receive, headers: dict[str, str], limit: int, share: _Share) -> bytes:
     """Return the whole body. Raises PayloadTooLarge without holding more than `limit`,
     BodiesTooMany, RequestTimeout, ClientGone.
     """

@@ -9,9 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import random
-import shutil
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -109,15 +107,15 @@ class Run:
         return self._chooser.accepted(self.model)
 
     def _new(self) -> choice.Step:
-        """Of a few steps the first that does something no step did yet, else the last."""
+        """Of a few steps the first that does something no step did yet, else any."""
         done = len(self.model.kinds) + len(self.model.cells)
         for _ in range(_TRIES):
             step = self._any()
             tried = copy.deepcopy(self.model)
             tried.apply(step.op, step.args)
             if len(tried.kinds) + len(tried.cells) > done:
-                break
-        return step
+                return step
+        return self._any()
 
     def _do(self, step: choice.Step) -> None:
         gone = self._views_before(step)
@@ -329,16 +327,11 @@ def passed(figures: dict[str, Any], *, whole: bool) -> bool:
     return bool(good) and all(done == known for done, known in shares)
 
 
-def once(*, seed: int, steps: int) -> Run:
-    """Do one run in a directory of its own; the directory stays if something is wrong."""
-    home = Path(tempfile.mkdtemp(prefix="headrace-doors-"))
+def once(home: Path, *, seed: int, steps: int) -> Run:
+    """Do one run in an empty directory."""
     made = Run(home, seed=seed, steps=steps)
     try:
         made.run()
     finally:
         made.close()
-    if made.mismatches:
-        print(f"doors: data and log are kept in {home}", file=sys.stderr)
-    else:
-        shutil.rmtree(home)
     return made

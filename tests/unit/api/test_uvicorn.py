@@ -234,9 +234,17 @@ async def test_slow_answer_is_not_cut_off_by_the_next_request(
                 await reader.read(1)
 
 
-async def test_what_is_no_http_gets_the_envelope_too(port: int) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"POST /count HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n",
+        b"POST /count HTTP/1.1\r\nhost: x\r\ntransfer-encoding: nonsense\r\n\r\nx",
+    ],
+)
+async def test_what_is_no_http_gets_the_envelope_too(port: int, sent: bytes) -> None:
     async with connection(port) as (reader, writer):
-        writer.write(b"hello\r\n\r\n")
+        writer.write(sent)
         status, head, body = await answer(reader)
         assert (status, b"InvalidArgument" in body) == (400, True)
         assert "x-acs-request-id: " in head
