@@ -97,6 +97,15 @@ async def test_pipelined_requests_keep_their_logs_apart(stage: stages.Stage) -> 
     assert stage.service.stats().instances < 10
 
 
+async def test_small_bursts_keep_their_logs_apart_too(stage: stages.Stage) -> None:
+    """An answer may be read before the mark of its own log: the line is still its own."""
+    stage.deploy("f", "def handler(event, context):\n    print('took', flush=True)\n")
+    for _ in range(300):
+        results = await asyncio.gather(*(stage.invoke("f", b"") for _ in range(8)))
+        logs = [stage.records.log_of(result.request_id) for result in results]
+        assert [log.count("took") for log in logs] == [1] * 8
+
+
 async def test_new_code_serves_at_once_and_the_old_one_finishes(stage: stages.Stage) -> None:
     stage.deploy("f", SLOW)
     old = asyncio.create_task(stage.invoke("f", b"0.7"))

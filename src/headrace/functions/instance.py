@@ -322,10 +322,11 @@ class Instance:
             self._begin_next()
         if self.killed == "overdue":
             return  # It answered after its time was up: the timeout stands.
+        # Before the request is forgotten: its own mark may still be unread.
+        self._read_log()
         del self._running[number]
         # What it says it took counts only as far as we have seen time go by.
         took_us = min(took_us, self.elapsed_us(ticket))
-        self._read_log()
         if self._owner is ticket:
             self._owner = None
         self.served += 1

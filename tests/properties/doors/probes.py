@@ -206,7 +206,9 @@ class Probes:
             self._known.add(line["request_id"])
             took = _TOOK.findall(line["text"])
             if len(took) != 1:
-                raise compare.Mismatch(f"a run of {function} failed", log=line["text"])
+                raise compare.Mismatch(
+                    f"the log of one run of {function} shows {len(took)} runs", log=line["text"]
+                )
             found.append((took[0][0], events.seen(base64.b64decode(took[0][1]))))
         return found
 
