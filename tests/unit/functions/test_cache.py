@@ -17,7 +17,7 @@ from headrace.functions import cache, package
 def a_zip(text: str = "x = 1\n") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("index.py", text)
+        archive.writestr(zipfile.ZipInfo("index.py"), text)
     return out.getvalue()
 
 
