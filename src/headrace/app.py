@@ -191,7 +191,7 @@ class App:
         shown.register(metrics.Books(self.engine, self.functions))
         fc = fc_face.Face(container, _Packages(self.stores.blobs, self.functions))
         below_fc = assembly.Elsewhere(
-            "fc", "/2023-03-30/", fc, fc_faults.refuse, fc_face.BODY_BYTES_MAX
+            "fc", "/2023-03-30/", fc, fc_faults.refuse, fc_face.BODY_BYTES_MAX, short=True
         )
         return assembly.build(
             container, registry=shown, unready=lambda: self._unready, elsewhere=[below_fc]

@@ -146,7 +146,7 @@ class _Process:
         return self._exit
 
     async def _serve(self, served: Any, listener: socket.socket, ready: Ready) -> None:
-        bounded = connection.bounded(native.refuse, outside.system_random())
+        bounded = connection.bounded(served, native.refuse, outside.system_random())
         server = _Server(
             uvicorn.Config(
                 served, loop="none", http=bounded, ws="none", lifespan="off", access_log=False,

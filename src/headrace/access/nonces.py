@@ -30,6 +30,11 @@ _SLOT = struct.Struct("<Q")
 _SLOT_BYTES = _SLOT.size
 _TAG_BYTES = 5
 _SECONDS_MASK = 0xFF_FFFF
+_PLACES = struct.Struct("<LL")
+_NO_TAG = bytes(_TAG_BYTES)
+_EMPTY_SLOT = bytes(_SLOT_BYTES)
+#: Greater than any (free slot, start of its bucket).
+_NO_SLOT = (1 << 62, 0)
 BUCKET_SLOTS = 32
 
 
@@ -41,8 +46,9 @@ class Nonces:
     ) -> None:
         assert slots >= 1, "a table without slots"
         self._table = table
-        self._bucket_slots = min(BUCKET_SLOTS, slots)
-        self._buckets = slots // self._bucket_slots
+        bucket_slots = min(BUCKET_SLOTS, slots)
+        self._bucket_bytes = bucket_slots * _SLOT_BYTES
+        self._buckets = slots // bucket_slots
         self._key = key
         self._keep_s = keep_ms // 1000 + 2
         #: Requests dated earlier may have been seen by a table that is lost.
@@ -105,26 +111,28 @@ class Nonces:
         digest = blake2b(
             f"{access_key_id}\n{nonce}".encode(), digest_size=13, key=self._key
         ).digest()
-        tag = digest[8:] if any(digest[8:]) else b"\1" * _TAG_BYTES
+        first, second = _PLACES.unpack_from(digest)
+        tag = digest[8:]
+        if tag == _NO_TAG:
+            tag = b"\1" * _TAG_BYTES
         now_s = now_ms // 1000
-        choices: list[tuple[int, int]] = []
-        for place in (digest[:4], digest[4:8]):
-            start = self._start(int.from_bytes(place, "little") % self._buckets)
-            bucket = self._table[start : start + self._bucket_slots * _SLOT_BYTES]
-            if self._holds(bucket, tag, now_s):
+        # Buckets fill from the front: the lowest free slot is in the emptier one.
+        best = _NO_SLOT
+        for place in (first, second):
+            start = _HEADER_BYTES + place % self._buckets * self._bucket_bytes
+            bucket = self._table[start : start + self._bucket_bytes]
+            if tag in bucket and self._holds(bucket, tag, now_s):
                 raise errors.NonceUsed(field="SignatureNonce", got=nonce[:64])
-            free = self._free(bucket, now_s)
-            if free is not None:
-                choices.append((free, start))
-        if not choices:
+            if best[0]:
+                best = min(best, (self._free(bucket, now_s), start))
+        if best[0] >= self._bucket_bytes:
             raise errors.Unavailable(
                 "Too many signed requests are remembered to take one more.",
                 remedy="Send fewer requests, batch events, or raise the number of nonces kept.",
             )
         # Rounded up: a nonce may be kept a second longer, never shorter.
         until_s = -(-until_ms // 1000)
-        # Buckets fill from the front: the lowest free slot is in the emptier one.
-        at = sum(min(choices))
+        at = sum(best)
         self._table[at : at + _SLOT_BYTES] = tag + (until_s & _SECONDS_MASK).to_bytes(3, "little")
 
     def close(self) -> None:
@@ -134,9 +142,6 @@ class Nonces:
         self._table.flush(0, _HEADER_BYTES)
         self._table.close()
 
-    def _start(self, bucket: int) -> int:
-        return _HEADER_BYTES + bucket * self._bucket_slots * _SLOT_BYTES
-
     def _holds(self, bucket: bytes, tag: bytes, now_s: int) -> bool:
         at = bucket.find(tag)
         while at >= 0:
@@ -145,13 +150,17 @@ class Nonces:
             at = bucket.find(tag, at + 1)
         return False
 
-    def _free(self, bucket: bytes, now_s: int) -> int | None:
-        """Return where the first slot without a live nonce begins, in bytes."""
+    def _free(self, bucket: bytes, now_s: int) -> int:
+        """Return where the first slot without a live nonce begins, in bytes; if none does, where
+        the bucket ends.
+        """
+        if bucket.startswith(_EMPTY_SLOT):
+            return 0
         keep_s = self._keep_s
         for index, (slot,) in enumerate(_SLOT.iter_unpack(bucket)):
             if not slot or not 0 < ((slot >> 8 * _TAG_BYTES) - now_s & _SECONDS_MASK) <= keep_s:
                 return index * _SLOT_BYTES
-        return None
+        return len(bucket)
 
     def _lives(self, bucket: bytes, at: int, now_s: int) -> bool:
         expiry = int.from_bytes(bucket[at + _TAG_BYTES : at + _SLOT_BYTES], "little")

@@ -39,6 +39,7 @@ class Elsewhere(msgspec.Struct, frozen=True):
     body_bytes_max: int
     methods: frozenset[str] | None = None
     host: str | None = None
+    short: bool = False
 
 
 def build(
@@ -68,6 +69,7 @@ def build(
                     one.body_bytes_max,
                     one.methods,
                     one.host,
+                    short=one.short,
                 )
                 for one in elsewhere
             ),
@@ -82,7 +84,9 @@ def _cloud(services: containers.Services) -> list[routes.Route]:
     rpc = control.Control(services, idempotency.Answers(services.clock))
     events_max = services.limits.request_bytes_max
     return [
-        routes.Route("rpc", "/", rpc, control.refuse, events_max * _FORM_FACTOR, _POST),
+        routes.Route(
+            "rpc", "/", rpc, control.refuse, events_max * _FORM_FACTOR, _POST, short=True
+        ),
         routes.Route(
             "rpc-get",
             "/",
@@ -99,6 +103,7 @@ def _cloud(services: containers.Services) -> list[routes.Route]:
             dataplane.refuse,
             events_max,
             _POST,
+            short=True,
         ),
     ]
 
@@ -112,6 +117,7 @@ def _ours(services: containers.Services) -> list[routes.Route]:
             cloudevents.refuse,
             services.limits.request_bytes_max,
             _POST,
+            short=True,
         ),
         routes.Route(
             "native", native.PREFIX, native.Native(services), native.refuse, _PLAIN_BYTES_MAX

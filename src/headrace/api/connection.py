@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from uvicorn.protocols.http import httptools_impl
 
-from headrace.api import bounds, http, server
+from headrace.api import bounds, exchange, http, server
 from headrace.core import clock, errors, names
 
 
@@ -21,19 +21,29 @@ class Connection(httptools_impl.HttpToolsProtocol):
 
     refuse: ClassVar[http.Refusal]
     random: ClassVar[clock.Random]
+    serve: ClassVar[server.Server]
 
     #: True until the head of a request is whole.
     _open = True
     #: Bytes since the last head, piece of a body or end of a request.
     _strays = 0
     _deadline: asyncio.TimerHandle | None = None
+    #: When the last answer was complete, seconds of the loop's clock.
+    _idle_since = 0.0
+    _idle: asyncio.TimerHandle | None = None
+    #: The default headers as lines, and the list they were made from.
+    _standing: tuple[object, bytes] = ((), b"")
+    _address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._arm()
+        self._address = self.client[0] if self.client else ""
+        self._arm(bounds.HEAD_SECONDS_MAX)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._idle is not None:
+            self._idle.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -46,35 +56,158 @@ class Connection(httptools_impl.HttpToolsProtocol):
             self._answer(
                 server.HeadersTooLarge(f"Line and headers: at most {bounds.HEAD_BYTES_MAX} bytes.")
             )
-        elif self._open and self._strays and self._deadline is None:
-            self._arm()
+        elif self._deadline is None:
+            if self._open and self._strays:
+                self._arm(bounds.HEAD_SECONDS_MAX)
+            elif self._body_is_short():
+                self._arm(bounds.BODY_SECONDS_MAX)
+
+    # -- what the parser says ---------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What comes after a body must not pose as a header: it was not there when the head was
         # judged.
         if self._open:
-            super().on_header(name, value)
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        begun = self._short()
         self._open = False
         self._strays = 0
         self._disarm()
+        if begun is not None:
+            self.cycle = begun  # type: ignore[assignment]
+            return
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._strays = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if isinstance(cycle, exchange.Exchange):
+            cycle.body += body
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._open = True
         self._strays = 0
-        super().on_message_complete()
+        cycle = self.cycle
+        if not isinstance(cycle, exchange.Exchange):
+            super().on_message_complete()
+        elif cycle.more_body and not cycle.response_complete:
+            cycle.more_body = False
+            self._disarm()
+            cycle.task = self.loop.create_task(self._finish(cycle))
+            self.tasks.add(cycle.task)
+
+    # -- the short way ----------------------------------------------------------------------------
+
+    def _short(self) -> exchange.Exchange | None:
+        """What the request begins with if it may go the short way."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return None  # sent ahead: it has to wait its turn
+        parser = self.parser
+        headers = self.headers
+        if (
+            parser.get_method() != b"POST"
+            or parser.get_http_version() != "1.1"
+            or parser.should_upgrade()
+            or self._strays > bounds.HEADER_BYTES_MAX
+            or len(headers) > bounds.HEADERS_MAX
+            or self.url[:1] != b"/"
+            or b"#" in self.url
+            or not self.url.isascii()
+        ):
+            return None
+        named = dict(headers)
+        length = named.get(b"content-length", b"0")
+        if b"transfer-encoding" in named or b"expect" in named or not length.isdigit():
+            return None
+        size = int(length) if len(length) < 10 else bounds.SHORT_BODY_BYTES_MAX + 1
+        if size > bounds.SHORT_BODY_BYTES_MAX:
+            return None
+        return self.serve.begin(
+            "POST",
+            self.url,
+            headers,
+            client=self._address,
+            body_bytes=size,
+            keep_alive=parser.should_keep_alive(),
+        )
+
+    def _body_is_short(self) -> bool:
+        """True while the body of a request on the short way is still arriving."""
+        return isinstance(self.cycle, exchange.Exchange) and self.cycle.more_body
+
+    async def _finish(self, begun: exchange.Exchange) -> None:
+        try:
+            answer = await self.serve.finish(begun)
+            if self.flow.write_paused:
+                await self.flow.drain()
+            begun.keep_alive &= exchange.CLOSE not in answer.headers
+            if not begun.disconnected:
+                written = exchange.rendered(
+                    answer,
+                    begun.request.request_id,
+                    self._lines(),
+                    keep_alive=begun.keep_alive,
+                )
+                self.transport.write(written)
+        except BaseException:
+            # As uvicorn does with what an application lets through: no half of an answer.
+            begun.keep_alive = False
+            raise
+        finally:
+            begun.response_complete = True
+            self.tasks.discard(begun.task)
+            if not begun.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+
+    def _lines(self) -> bytes:
+        """The headers that every answer has, as lines; uvicorn makes a new list each second."""
+        given = self.server_state.default_headers
+        if self._standing[0] is not given:
+            lines = b"".join([b"%b: %b\r\n" % (name, value) for name, value in given])
+            type(self)._standing = (given, lines)
+        return self._standing[1]
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but with one timer for as long as the connection lives."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self._idle is None:
+            self._idle = self.loop.call_later(self.timeout_keep_alive, self._idled)
+
+    def _idled(self) -> None:
+        """Close the connection if nothing was asked for long; else look again later."""
+        self._idle = None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0 or self._answering() or self._strays:
+            self._idle = self.loop.call_later(max(left, 1), self._idled)
+        else:
+            self.timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
         self._answer(errors.InvalidInput("This cannot be read as an HTTP request."))
 
-    def _arm(self) -> None:
-        self._deadline = self.loop.call_later(bounds.HEAD_SECONDS_MAX, self._overdue)
+    # -- time -------------------------------------------------------------------------------------
+
+    def _arm(self, seconds: float) -> None:
+        self._deadline = self.loop.call_later(seconds, self._overdue)
 
     def _disarm(self) -> None:
         if self._deadline is not None:
@@ -83,8 +216,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
 
     def _overdue(self) -> None:
         self._deadline = None
-        if self._answering():
-            self._arm()  # The next request may take its time while this one is worked on.
+        if self._body_is_short():
+            self._answer(server.RequestTimeout())
+        elif self._answering():
+            self._arm(bounds.HEAD_SECONDS_MAX)  # The next request may take its time while this one is worked on.
         elif self._strays:
             self._answer(server.RequestTimeout("The request's headers did not arrive in time."))
         else:
@@ -113,6 +248,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded(refuse: http.Refusal, random: clock.Random) -> type[Connection]:
+def bounded(
+    serve: server.Server, refuse: http.Refusal, random: clock.Random
+) -> type[Connection]:
     """Return the connection class of a server. `refuse` renders errors of what is no request."""
-    return type("Bounded", (Connection,), {"refuse": staticmethod(refuse), "random": random})
+    members = {"refuse": staticmethod(refuse), "random": random, "serve": serve}
+    return type("Bounded", (Connection,), members)

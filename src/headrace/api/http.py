@@ -14,7 +14,8 @@ import msgspec
 if TYPE_CHECKING:
     from headrace.core import errors
 
-_JSON = b"application/json; charset=utf-8"
+#: Content type of most answers.
+JSON = b"application/json; charset=utf-8"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -26,10 +27,10 @@ class Request:
     """One request, its body read whole. `path` is percent-decoded once; `raw_path` is as sent."""
 
     __slots__ = (
+        "_headers",
         "body",
         "client",
         "disconnected",
-        "headers",
         "method",
         "path",
         "query",
@@ -57,8 +58,7 @@ class Request:
         self.raw_path = path if raw_path is None else raw_path
         #: Query string as sent, without "?".
         self.query = query
-        #: Names in lower case; a header sent more than once is joined with ",".
-        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self._headers = headers
         #: As sent, names in lower case: what signatures and the CloudEvents binding read.
         self.raw_headers = raw_headers
         self.body = body
@@ -68,13 +68,30 @@ class Request:
         #: Returns when the client has gone away; for handlers that wait long.
         self.disconnected = disconnected
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case; a header sent more than once is joined with ","."""
+        # Decoded for whom it concerns: signatures, and so most requests, read the bytes.
+        if self._headers is None:
+            self._headers = _decoded(self.raw_headers)
+        return self._headers
+
+
+def _decoded(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key = name.decode("latin-1")
+        text = value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    return headers
+
 
 class Response(msgspec.Struct):
     """A whole answer. The server adds the request id header and the length."""
 
     status: int
     body: bytes = b""
-    content_type: bytes = _JSON
+    content_type: bytes = JSON
     #: Further headers, names in lower case.
     headers: tuple[tuple[bytes, bytes], ...] = ()
 

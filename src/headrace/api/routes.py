@@ -32,6 +32,9 @@ class Route(msgspec.Struct, frozen=True):
     host: str | None = None
     #: A route with a condition is asked before one without for the same address.
     when: Condition | None = None
+    #: True when the face always returns a Response and never watches its client: a request of it
+    #: may go the short way (`exchange`).
+    short: bool = False
 
     @property
     def covers_below(self) -> bool:
@@ -64,15 +67,13 @@ class Routes:
                 self._exact.setdefault((route.host, route.path), []).append(route)
 
     def find(
-        self, method: str, path: str, headers: Mapping[str, str], query: str
+        self, request: http.Request
     ) -> tuple[Route | None, frozenset[str]]:
         """Return the route, or None and the methods that the address would take (empty: no such
         address).
         """
-        host: str | None = None
-        if self._hosts:
-            host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-            host = host.lower() if host.lower() in self._hosts else None
+        path = request.path
+        host = self._host_of(request) if self._hosts else None
         candidates = self._exact.get((host, path))
         if candidates is None:
             # "OPTIONS *" has no "/" at all.
@@ -80,12 +81,18 @@ class Routes:
             candidates = [route for route in below if path.startswith(route.path)]
         allowed: set[str] = set()
         for route in candidates:
-            if route.when is not None and not route.when(headers, query):
+            if route.when is not None and not route.when(request.headers, request.query):
                 continue
-            if route.methods is None or method in route.methods:
+            if route.methods is None or request.method in route.methods:
                 return route, frozenset()
             allowed |= route.methods
         return None, frozenset(allowed)
+
+    def _host_of(self, request: http.Request) -> str | None:
+        """The host of a request that a route names; None: any other."""
+        given = request.headers.get("host", "")
+        host = (given.rpartition(":")[0] or given).lower()
+        return host if host in self._hosts else None
 
 
 def _overlap(one: Route, other: Route) -> bool:

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib import parse as urlparse
 
-from headrace.api import bounds, http, routes
+from headrace.api import bounds, exchange, http, routes
 from headrace.core import errors, names
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger("headrace.api")
-_CLOSE = (b"connection", b"close")
+_CLOSE = exchange.CLOSE
 
 
 class ClientGone(Exception):
@@ -129,59 +136,115 @@ class Server:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_us = self._clock.mono_us()
-        request_id = names.bus_request_id(self._random)
+        client: str = scope["client"][0] if scope.get("client") else ""
+        raw_path: bytes = scope["raw_path"]
+        query: bytes = scope["query_string"]
+        request = self._request(scope["method"], raw_path, query, scope["headers"], client)
+        request.disconnected = _watch(receive)
         route: routes.Route | None = None
         head = b""
         share = _Share(self._bodies)
         try:
-            headers, size = _headers(scope["headers"])
-            raw_path: str = scope["raw_path"].decode("latin-1")
-            query: str = scope["query_string"].decode("latin-1")
-            _check_head(len(scope["headers"]), size, len(raw_path) + len(query))
-            path = urlparse.unquote(raw_path) if "%" in raw_path else raw_path
-            route = self._find(scope["method"], path, headers, query)
-            request = http.Request(
-                scope["method"],
-                path,
-                raw_path=raw_path,
-                query=query,
-                headers=headers,
-                raw_headers=scope["headers"],
-                body=await _body(receive, headers, route.body_bytes_max, share),
-                client=scope["client"][0] if scope.get("client") else "",
-                request_id=request_id,
-                disconnected=_watch(receive),
-            )
+            _check_head(scope["headers"], len(raw_path) + len(query))
+            route = self._find(request)
+            request.body = await _body(receive, request.headers, route.body_bytes_max, share)
             answer = await route.face(request)
             if isinstance(answer, http.Stream):
                 # Whatever fails before the first chunk is still answered with a status of its own.
                 head = await anext(answer.chunks, b"")
         except ClientGone:
             return
-        except errors.HeadraceError as error:
-            answer = self._refused(route, error, request_id)
-        except Exception:
-            # The caller gets no detail: it may hold another's data. The operator finds it by the
-            # request id.
-            _log.exception("request %s failed", request_id)
-            failure = errors.HeadraceError("The server failed on this request.")
-            answer = self._refused(route, failure, request_id)
+        except Exception as error:
+            answer = self._failed(route, error, request.request_id)
         finally:
             share.release()
         name = route.name if route is not None else "none"
         self._counts.add(name, answer.status, self._clock.mono_us() - started_us)
         if isinstance(answer, http.Stream):
-            await _send_stream(answer, head, request_id, receive, send)
+            await _send_stream(answer, head, request.request_id, receive, send)
         else:
-            await _send(answer, request_id, send)
+            await _send(answer, request.request_id, send)
 
-    def _find(self, method: str, path: str, headers: dict[str, str], query: str) -> routes.Route:
-        route, allowed = self._routes.find(method, path, headers, query)
+    # -- the short way ----------------------------------------------------------------------------
+
+    def begin(
+        self,
+        method: str,
+        target: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        client: str,
+        body_bytes: int,
+        keep_alive: bool,
+    ) -> exchange.Exchange | None:
+        """Return what a request on the short way begins with; None when it must go the long one.
+
+        target: ASCII, begins with "/".  The caller has judged the size of the head.
+        """
+        started_us = self._clock.mono_us()
+        raw_path, _, query = target.partition(b"?")
+        request = self._request(method, raw_path, query, headers, client)
+        route, _ = self._routes.find(request)
+        if route is None or not route.short or body_bytes > route.body_bytes_max:
+            return None
+        return exchange.Exchange(route, request, keep_alive=keep_alive, started_us=started_us)
+
+    async def finish(self, begun: exchange.Exchange) -> http.Response:
+        """Return the answer to a request whose body is here; raises nothing."""
+        route, request = begun.route, begun.request
+        request.body = begun.body
+        try:
+            answer = await route.face(request)
+        except Exception as error:
+            answer = self._failed(route, error, request.request_id)
+        assert isinstance(answer, http.Response), f"{route.name} streams: it is not short"
+        self._counts.add(route.name, answer.status, self._clock.mono_us() - begun.started_us)
+        return answer
+
+    # -- both ways --------------------------------------------------------------------------------
+
+    def _request(
+        self,
+        method: str,
+        raw_path: bytes,
+        query: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        client: str,
+    ) -> http.Request:
+        path = sent = raw_path.decode("latin-1")
+        if "%" in sent:
+            path = urlparse.unquote(sent)
+        return http.Request(
+            method,
+            path,
+            raw_path=sent,
+            query=query.decode("latin-1"),
+            raw_headers=headers,
+            client=client,
+            request_id=names.bus_request_id(self._random),
+        )
+
+    def _find(self, request: http.Request) -> routes.Route:
+        route, allowed = self._routes.find(request)
         if route is not None:
             return route
+        path = request.path
         if allowed:
-            raise MethodNotAllowed(f"{path} takes {', '.join(sorted(allowed))}, not {method}.")
+            raise MethodNotAllowed(
+                f"{path} takes {', '.join(sorted(allowed))}, not {request.method}."
+            )
         raise AddressNotFound(f"Nothing answers at {path}.")
+
+    def _failed(
+        self, route: routes.Route | None, error: Exception, request_id: str
+    ) -> http.Response:
+        if isinstance(error, errors.HeadraceError):
+            return self._refused(route, error, request_id)
+        # The caller gets no detail: it may hold another's data. The operator finds it by the
+        # request id.
+        _log.error("request %s failed", request_id, exc_info=error)
+        failure = errors.HeadraceError("The server failed on this request.")
+        return self._refused(route, failure, request_id)
 
     def _refused(
         self, route: routes.Route | None, error: errors.HeadraceError, request_id: str
@@ -198,19 +261,9 @@ class Server:
 # Reading ----------------------------------------------------------
 
 
-def _headers(raw: list[tuple[bytes, bytes]]) -> tuple[dict[str, str], int]:
-    headers: dict[str, str] = {}
-    size = 0
-    for name, value in raw:
-        size += len(name) + len(value)
-        key = name.decode("latin-1")
-        text = value.decode("latin-1")
-        headers[key] = f"{headers[key]},{text}" if key in headers else text
-    return headers, size
-
-
-def _check_head(count: int, size: int, target: int) -> None:
-    if count > bounds.HEADERS_MAX or size > bounds.HEADER_BYTES_MAX:
+def _check_head(headers: Sequence[tuple[bytes, bytes]], target: int) -> None:
+    size = sum(len(name) + len(value) for name, value in headers)
+    if len(headers) > bounds.HEADERS_MAX or size > bounds.HEADER_BYTES_MAX:
         raise HeadersTooLarge(
             f"At most {bounds.HEADERS_MAX} headers and {bounds.HEADER_BYTES_MAX} bytes of them."
         )
@@ -218,7 +271,7 @@ def _check_head(count: int, size: int, target: int) -> None:
         raise HeadersTooLarge(f"Path and query: at most {bounds.TARGET_BYTES_MAX} bytes.")
 
 
-async def _body(receive: Receive, headers: dict[str, str], limit: int, share: _Share) -> bytes:
+async def _body(receive: Receive, headers: Mapping[str, str], limit: int, share: _Share) -> bytes:
     """Return the whole body. Raises PayloadTooLarge without holding more than `limit`,
     BodiesTooMany, RequestTimeout, ClientGone.
     """

@@ -7,6 +7,7 @@ Bad entries fail one by one; good ones go on. Nothing is acknowledged before its
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -33,6 +34,12 @@ class Accepted(msgspec.Struct, frozen=True):
     event_id: str
     trace_id: str
     position: int
+
+
+#: Its place in the answer, the event, its bus.
+_Stamped: TypeAlias = tuple[int, event.Event, str]
+#: Stands in an answer until the event is durable.
+_UNSTORED = Accepted("", "", 0)
 
 
 class Accepter:
@@ -73,24 +80,28 @@ class Accepter:
             self._catalog.get_bus(account, bus)
         answers: list[Accepted | errors.EventRefused] = []
         now_ms = self._clock.wall_ms()
-        stamped: list[tuple[int, event.Event, str]] = []
+        stamped: list[_Stamped] = []
         published = letters.iso(now_ms)
+        names: dict[object, str] = {}
         for entry in entries:
             if isinstance(entry, errors.EventRefused):
                 answers.append(entry)
                 continue
-            try:
-                name = self._bus_of(account, entry, bus)
-            except errors.EventRefused as refusal:
-                answers.append(refusal)
-                continue
+            given = entry.extensions.get("aliyuneventbusname") if bus is None else bus
+            name = names.get(given) if type(given) is str else None
+            if name is None:
+                try:
+                    name = names[given] = bus or self._bus_named(account, given)
+                except errors.EventRefused as refusal:
+                    answers.append(refusal)
+                    continue
             _count_hop(entry, account)
-            marked = event.stamp(
+            event.stamp(
                 entry, account=account, region=self._region, bus=name,
                 publish_addr=addr, publish_time=published,
             )  # fmt: skip
-            stamped.append((len(answers), marked, name))
-            answers.append(Accepted(entry.id, "", 0))
+            stamped.append((len(answers), entry, name))
+            answers.append(_UNSTORED)
         if stamped:
             await self._store(account, stamped, now_ms, answers)
         return answers
@@ -98,35 +109,28 @@ class Accepter:
     async def _store(
         self,
         account: str,
-        stamped: Sequence[tuple[int, event.Event, str]],
+        stamped: Sequence[_Stamped],
         now_ms: int,
         answers: list[Accepted | errors.EventRefused],
     ) -> None:
+        kinds: list[int] = []
         for _, marked, name in stamped:  # whatever must be allotted is allotted before matching
-            if (account, marked.source, marked.type) not in self._kinds:
-                await self._intern(account, marked.source, marked.type)
-            await self._router.number(account, name)
-        records: list[ports.Record] = []
-        for _, marked, name in stamped:
-            plan = self._router.current(account, name)
-            fields = marked.fields() if plan.reads_data else marked.attributes()
-            matched = [] if in_circle(marked) else plan.match(fields)
-            kind = self._kinds.get((account, marked.source, marked.type), 0)
-            records.append(
-                ports.Record(
-                    plan.bus,
-                    now_ms,
-                    kind,
-                    event.key_of("", marked.id),
-                    plan.generation,
-                    plan.matches(matched),
-                    marked.body(),
-                )
-            )
+            kind = self._kinds.get((account, marked.source, marked.type))
+            if kind is None:
+                kind = await self._intern(account, marked.source, marked.type)
+            kinds.append(kind)
+            if not self._router.is_numbered(account, name):
+                await self._router.number(account, name)
+        records = [
+            self._record(account, name, marked, kind, now_ms)
+            for kind, (_, marked, name) in zip(kinds, stamped, strict=True)
+        ]
         places = iter(stamped)
         # A large request takes several frames. All are queued before the first is awaited: nothing
         # matched against later rules may stand before them.
-        queued = [(part, self._committer.submit(part)) for part in commit.parts(records)]
+        queued = [
+            (part, self._committer.submit(part, size=size)) for part, size in commit.parts(records)
+        ]
         for part, written in queued:
             first = await written
             for position, (index, marked, _) in zip(
@@ -134,10 +138,20 @@ class Accepter:
             ):
                 answers[index] = Accepted(marked.id, f"{position:016X}", position)
 
-    def _bus_of(self, account: str, entry: event.Event, bus: str | None) -> str:
-        if bus is not None:
-            return bus
-        name = entry.extensions.get("aliyuneventbusname")
+    def _record(
+        self, account: str, bus: str, marked: event.Event, kind: int, now_ms: int
+    ) -> ports.Record:
+        """Match `marked` against the rules of its bus as they are now."""
+        plan = self._router.current(account, bus)
+        matched: tuple[int, ...] = ()
+        if plan.has_rules and not in_circle(marked):
+            matched = plan.matches(
+                plan.match(marked.fields() if plan.reads_data else marked.attributes())
+            )
+        key = event.key_of("", marked.id)
+        return ports.Record(plan.bus, now_ms, kind, key, plan.generation, matched, marked.body())
+
+    def _bus_named(self, account: str, name: object) -> str:
         if not isinstance(name, str) or not name:
             raise errors.EventRefused(
                 "the event names no bus", code="EventBusEmpty", field="aliyuneventbusname"
@@ -150,10 +164,12 @@ class Accepter:
             ) from missing
         return name
 
-    async def _intern(self, account: str, source: str, kind: str) -> None:
-        if len(self._kinds) < KINDS_MAX:
-            number = await self._registry.intern(kind_name(account, source, kind))
-            self._kinds[account, source, kind] = number
+    async def _intern(self, account: str, source: str, kind: str) -> int:
+        if len(self._kinds) >= KINDS_MAX:
+            return 0
+        number = await self._registry.intern(kind_name(account, source, kind))
+        self._kinds[account, source, kind] = number
+        return number
 
 
 def kind_name(account: str, source: str, kind: str) -> str:

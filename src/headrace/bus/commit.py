@@ -58,17 +58,19 @@ def entry_bytes(
     )
 
 
-def parts(records: Sequence[ports.Record]) -> Iterator[Sequence[ports.Record]]:
-    """Yield `records` in order, in as few runs as possible that each fit one entry."""
+def parts(records: Sequence[ports.Record]) -> Iterator[tuple[Sequence[ports.Record], int]]:
+    """Yield `records` in order, in as few runs as possible that each fit one entry; and the bytes
+    of each.
+    """
     start = size = 0
     for at, record in enumerate(records):
         added = frames.event_bytes(record)
         if at > start and size + added > FRAME_BYTES_MAX:
-            yield records[start:at]
+            yield records[start:at], size
             start, size = at, 0
         size += added
     if start < len(records):
-        yield records[start:]
+        yield records[start:] if start else records, size
 
 
 class Committer:
@@ -114,10 +116,18 @@ class Committer:
         return await self.submit(events, settlements)
 
     def submit(
-        self, events: Sequence[ports.Record], settlements: Sequence[ports.Settlement] = ()
+        self,
+        events: Sequence[ports.Record],
+        settlements: Sequence[ports.Settlement] = (),
+        *,
+        size: int | None = None,
     ) -> asyncio.Future[int]:
-        """As `append`, but queued at once: the order of calls is the order of the journal."""
-        size = entry_bytes(events, settlements)
+        """As `append`, but queued at once: the order of calls is the order of the journal.
+
+        size: the bytes of the entry, if they were counted already.
+        """
+        if size is None:
+            size = entry_bytes(events, settlements)
         if size > FRAME_BYTES_MAX:
             raise errors.PayloadTooLarge(
                 f"At most {FRAME_BYTES_MAX} bytes can be written together.",

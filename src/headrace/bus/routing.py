@@ -31,7 +31,16 @@ SenderOf = Callable[[str, model.Rule, model.Target], delivery.Sender]
 class Plan:
     """What one bus matches against; immutable once an event was matched."""
 
-    __slots__ = ("_members", "_sets", "bus", "generation", "match", "reads_data", "snapshot")
+    __slots__ = (
+        "_members",
+        "_sets",
+        "bus",
+        "generation",
+        "has_rules",
+        "match",
+        "reads_data",
+        "snapshot",
+    )
 
     def __init__(self, bus: int, generation: int, rules: Sequence[Routed]) -> None:
         enabled = [routed for routed in rules if routed.rule.status == "ENABLE"]
@@ -40,6 +49,7 @@ class Plan:
         self.generation = generation
         self.match: Callable[[Mapping[str, Any]], list[int]] = matcher.match
         self.reads_data = matcher.reads_data
+        self.has_rules = bool(enabled)
         self.snapshot = ledgers.RuleSnapshot(
             enabled=tuple(routed.rule.number for routed in enabled),
             living=tuple(routed.rule.number for routed in rules),
@@ -151,6 +161,9 @@ class Routing:
 
     def rules(self, account: str, bus: str) -> list[Routed]:
         return list(self._rules.get((account, bus), {}).values())
+
+    def is_numbered(self, account: str, bus: str) -> bool:
+        return (account, bus) in self._numbers
 
     async def number(self, account: str, bus: str) -> int:
         """The interned number of a bus, allotted on first use."""

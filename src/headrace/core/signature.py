@@ -173,9 +173,8 @@ def canonical_data_plane(
         get(b"content-type", b""),
         get(b"date", b""),
     ]
-    lines.extend(
-        b"%b:%b" % (name, headers[name]) for name in sorted(headers) if name.startswith(b"x-acs")
-    )
+    signed = sorted([name for name in headers if name.startswith(b"x-acs")])
+    lines += [b"%b:%b" % (name, headers[name]) for name in signed]
     parameters = decode_parameters(query) if query else {}
     resource = path.encode("latin-1")
     if parameters:

@@ -27,7 +27,8 @@ def _has_action(headers: object, query: str) -> bool:
 
 
 def _name(table: routes.Routes, method: str, path: str, host: str = "", query: str = "") -> str:
-    route, _ = table.find(method, path, {"host": host} if host else {}, query)
+    headers = {"host": host} if host else {}
+    route, _ = table.find(http.Request(method, path, query=query, headers=headers))
     return route.name if route else ""
 
 
@@ -53,7 +54,7 @@ def test_exact_prefix_and_condition_each_find_their_face() -> None:
 
 def test_wrong_method_names_the_allowed_ones() -> None:
     table = routes.Routes([_route("health", "/healthz", {"GET", "HEAD"})])
-    assert table.find("POST", "/healthz", {}, "") == (None, frozenset({"GET", "HEAD"}))
+    assert table.find(http.Request("POST", "/healthz")) == (None, frozenset({"GET", "HEAD"}))
 
 
 def test_named_host_wins_and_others_fall_to_the_common_routes() -> None:

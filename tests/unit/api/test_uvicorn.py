@@ -67,7 +67,7 @@ async def port(faces: Faces) -> AsyncIterator[int]:
         clock=support.FixedClock(),
         counts=traffic.Counts(),
     )
-    bounded = connections.bounded(probes.refuse, support.CountingRandom())
+    bounded = connections.bounded(app, probes.refuse, support.CountingRandom())
     config = uvicorn.Config(app, log_level="error", access_log=False, http=bounded)
     running = uvicorn.Server(config)
     with socket.socket() as listening:

@@ -53,8 +53,9 @@ async def test_matches_and_details_count_as_the_store_counts_them() -> None:
 def test_parts_keep_order_and_fit() -> None:
     records = [record(bytes(size)) for size in (10, 2_000_000, 1_200_000, 5, 3_100_000, 99_999)]
     cut = list(commit.parts(records))
-    assert [one for part in cut for one in part] == records
-    assert all(commit.entry_bytes(part) <= commit.FRAME_BYTES_MAX for part in cut)
+    assert [one for part, _ in cut for one in part] == records
+    assert [size for _, size in cut] == [commit.entry_bytes(part) for part, _ in cut]
+    assert all(size <= commit.FRAME_BYTES_MAX for _, size in cut)
     assert len(cut) == 4
     assert list(commit.parts([])) == []
 

@@ -23,7 +23,14 @@ from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
 from headrace.store.sqlite import wal as wals
 
-_INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: One statement takes so many events. Every statement gives up the interpreter's lock and takes it
+#: back, for which the event loop has to make way: one per frame instead of one per event saves more
+#: than the writing itself costs.
+_INSERT_EVENTS_MAX = 32
+_INSERT_EVENTS = tuple(
+    "INSERT INTO event VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
+    for count in range(_INSERT_EVENTS_MAX + 1)
+)
 _INSERT_SETTLE = "INSERT INTO settle VALUES (?, ?, ?)"
 _INSERT_FRAME = "INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -182,7 +189,7 @@ class Writer:
         header: int,
         learned: dict[tuple[int, ...], int],
     ) -> None:
-        rows: list[tuple[int | bytes | None, ...]] = []
+        values: list[int | bytes | None] = []
         known = self._msets
         position = header
         for r in frame.events:
@@ -192,20 +199,22 @@ class Writer:
                 mset = learned[r.matches] = len(known) + len(learned) + 1
                 subs = msgspec.json.encode(r.matches).decode()
                 connection.execute("INSERT INTO mset VALUES (?, ?)", (mset, subs))
-            rows.append(
-                (
-                    position,
-                    mset,
-                    r.bus,
-                    r.kind,
-                    r.received_ms,
-                    r.key,
-                    r.generation,
-                    r.origin,
-                    r.body,
-                )
+            values += (
+                position,
+                mset,
+                r.bus,
+                r.kind,
+                r.received_ms,
+                r.key,
+                r.generation,
+                r.origin,
+                r.body,
             )
-        connection.executemany(_INSERT_EVENT, rows)
+        columns = len(values) // len(frame.events)
+        step = _INSERT_EVENTS_MAX * columns
+        for start in range(0, len(values), step):
+            part = values[start : start + step]
+            connection.execute(_INSERT_EVENTS[len(part) // columns], part)
 
     def _write_marks(self, connection: disks.Connection, frame: ports.Frame) -> None:
         for name, value in frame.marks.items():
