@@ -84,9 +84,7 @@ def _cloud(services: containers.Services) -> list[routes.Route]:
     rpc = control.Control(services, idempotency.Answers(services.clock))
     events_max = services.limits.request_bytes_max
     return [
-        routes.Route(
-            "rpc", "/", rpc, control.refuse, events_max * _FORM_FACTOR, _POST, short=True
-        ),
+        routes.Route("rpc", "/", rpc, control.refuse, events_max * _FORM_FACTOR, _POST, short=True),
         routes.Route(
             "rpc-get",
             "/",

@@ -24,7 +24,7 @@ DISCARD_BYTES_MAX = 32 * 1024 * 1024
 #: So much of each body is always taken; what lies above counts against the sum of all of them.
 BODY_BYTES_FREE = 1024 * 1024
 BODIES_BYTES_MAX = 256 * 1024 * 1024
-#: A request with a larger body does not go the short way (`exchange`).
+#: A request with a larger body does not go the short way (`shortcut`).
 SHORT_BODY_BYTES_MAX = 256 * 1024
 #: A body must have arrived whole within this time.
 BODY_SECONDS_MAX = 60.0

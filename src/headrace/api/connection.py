@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from uvicorn.protocols.http import httptools_impl
 
-from headrace.api import bounds, exchange, http, server
+from headrace.api import bounds, http, server, shortcut
 from headrace.core import clock, errors, names
 
 
@@ -92,7 +92,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._strays = 0
         cycle = self.cycle
-        if isinstance(cycle, exchange.Exchange):
+        if isinstance(cycle, shortcut.Shortcut):
             cycle.body += body
         else:
             super().on_body(body)
@@ -101,7 +101,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self._open = True
         self._strays = 0
         cycle = self.cycle
-        if not isinstance(cycle, exchange.Exchange):
+        if not isinstance(cycle, shortcut.Shortcut):
             super().on_message_complete()
         elif cycle.more_body and not cycle.response_complete:
             cycle.more_body = False
@@ -111,17 +111,17 @@ class Connection(httptools_impl.HttpToolsProtocol):
 
     # -- the short way ----------------------------------------------------------------------------
 
-    def _short(self) -> exchange.Exchange | None:
+    def _short(self) -> shortcut.Shortcut | None:
         """What the request begins with if it may go the short way."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._answering():
             return None  # sent ahead: it has to wait its turn
-        parser = self.parser
-        headers = self.headers
+        parser, headers = self.parser, self.headers
+        assert parser is not None, "it is the parser that calls"
         if (
             parser.get_method() != b"POST"
             or parser.get_http_version() != "1.1"
             or parser.should_upgrade()
-            or self._strays > bounds.HEADER_BYTES_MAX
+            or (self._strays > bounds.HEADER_BYTES_MAX and not self._head_is_small())
             or len(headers) > bounds.HEADERS_MAX
             or self.url[:1] != b"/"
             or b"#" in self.url
@@ -144,18 +144,22 @@ class Connection(httptools_impl.HttpToolsProtocol):
             keep_alive=parser.should_keep_alive(),
         )
 
+    def _head_is_small(self) -> bool:
+        size = sum([len(name) + len(value) for name, value in self.headers])
+        return size + len(self.url) <= bounds.HEADER_BYTES_MAX
+
     def _body_is_short(self) -> bool:
         """True while the body of a request on the short way is still arriving."""
-        return isinstance(self.cycle, exchange.Exchange) and self.cycle.more_body
+        return isinstance(self.cycle, shortcut.Shortcut) and self.cycle.more_body
 
-    async def _finish(self, begun: exchange.Exchange) -> None:
+    async def _finish(self, begun: shortcut.Shortcut) -> None:
         try:
             answer = await self.serve.finish(begun)
             if self.flow.write_paused:
                 await self.flow.drain()
-            begun.keep_alive &= exchange.CLOSE not in answer.headers
+            begun.keep_alive &= shortcut.CLOSE not in answer.headers
             if not begun.disconnected:
-                written = exchange.rendered(
+                written = shortcut.rendered(
                     answer,
                     begun.request.request_id,
                     self._lines(),
@@ -219,7 +223,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         if self._body_is_short():
             self._answer(server.RequestTimeout())
         elif self._answering():
-            self._arm(bounds.HEAD_SECONDS_MAX)  # The next request may take its time while this one is worked on.
+            # The next request may take its time while this one is worked on.
+            self._arm(bounds.HEAD_SECONDS_MAX)
         elif self._strays:
             self._answer(server.RequestTimeout("The request's headers did not arrive in time."))
         else:
@@ -248,9 +253,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded(
-    serve: server.Server, refuse: http.Refusal, random: clock.Random
-) -> type[Connection]:
+def bounded(serve: server.Server, refuse: http.Refusal, random: clock.Random) -> type[Connection]:
     """Return the connection class of a server. `refuse` renders errors of what is no request."""
     members = {"refuse": staticmethod(refuse), "random": random, "serve": serve}
     return type("Bounded", (Connection,), members)

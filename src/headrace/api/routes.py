@@ -33,7 +33,7 @@ class Route(msgspec.Struct, frozen=True):
     #: A route with a condition is asked before one without for the same address.
     when: Condition | None = None
     #: True when the face always returns a Response and never watches its client: a request of it
-    #: may go the short way (`exchange`).
+    #: may go the short way (`shortcut`).
     short: bool = False
 
     @property
@@ -66,9 +66,7 @@ class Routes:
             else:
                 self._exact.setdefault((route.host, route.path), []).append(route)
 
-    def find(
-        self, request: http.Request
-    ) -> tuple[Route | None, frozenset[str]]:
+    def find(self, request: http.Request) -> tuple[Route | None, frozenset[str]]:
         """Return the route, or None and the methods that the address would take (empty: no such
         address).
         """

@@ -20,7 +20,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib import parse as urlparse
 
-from headrace.api import bounds, exchange, http, routes
+from headrace.api import bounds, http, routes, shortcut
 from headrace.core import errors, names
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger("headrace.api")
-_CLOSE = exchange.CLOSE
+_CLOSE = shortcut.CLOSE
 
 
 class ClientGone(Exception):
@@ -176,7 +176,7 @@ class Server:
         client: str,
         body_bytes: int,
         keep_alive: bool,
-    ) -> exchange.Exchange | None:
+    ) -> shortcut.Shortcut | None:
         """Return what a request on the short way begins with; None when it must go the long one.
 
         target: ASCII, begins with "/".  The caller has judged the size of the head.
@@ -187,9 +187,9 @@ class Server:
         route, _ = self._routes.find(request)
         if route is None or not route.short or body_bytes > route.body_bytes_max:
             return None
-        return exchange.Exchange(route, request, keep_alive=keep_alive, started_us=started_us)
+        return shortcut.Shortcut(route, request, keep_alive=keep_alive, started_us=started_us)
 
-    async def finish(self, begun: exchange.Exchange) -> http.Response:
+    async def finish(self, begun: shortcut.Shortcut) -> http.Response:
         """Return the answer to a request whose body is here; raises nothing."""
         route, request = begun.route, begun.request
         request.body = begun.body

@@ -74,7 +74,7 @@ class Event:
         """Return the event without `data`, in canonical order; cached, not to be changed."""
         if self._head is not None:
             return self._head
-        self._head = head = {
+        head: dict[str, Any] = {
             "id": self.id,
             "source": self.source,
             "specversion": self.specversion,
@@ -91,6 +91,7 @@ class Event:
         head.update(self.extensions)
         if self.data_base64 is not None:
             head["data_base64"] = self.data_base64
+        self._head = head
         return head
 
     def fields(self) -> dict[str, Any]:
@@ -277,11 +278,11 @@ def _check_unique(
     head = len(_encode(values)) + (0 if data_raw is None else len(b',"data":'))
     if head + len(data_raw or b"") == len(raw):
         return
-    if data_raw is not None and raw.endswith(data_raw + b"}"):
-        # Blanks between the members, as most clients write them: only the head is looked at.
-        # What was cut off is the last value or the end of it, so the sum counts every member.
-        if head + 1 == len(_bare(raw[: -len(data_raw) - 1] + b"0}")):
-            return
+    # Blanks between the members, as most clients write them: only the head is looked at. What is
+    # cut off is the last value or the end of it, so the sum counts every member.
+    ends = data_raw is not None and raw.endswith(data_raw + b"}")
+    if ends and head + 1 == len(_bare(raw[: -len(data_raw or b"") - 1] + b"0}")):
+        return
     bare = msgspec.json.format(raw, indent=-1)
     if head + len(msgspec.json.format(data_raw, indent=-1) if data_raw else b"") == len(bare):
         return

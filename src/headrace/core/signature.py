@@ -175,9 +175,8 @@ def canonical_data_plane(
     ]
     signed = sorted([name for name in headers if name.startswith(b"x-acs")])
     lines += [b"%b:%b" % (name, headers[name]) for name in signed]
-    parameters = decode_parameters(query) if query else {}
     resource = path.encode("latin-1")
-    if parameters:
+    if query and (parameters := decode_parameters(query)):
         # The scheme joins raw values, so one text can read as two queries: no "&" or "=" may hide
         # in them.
         if any(set(part) & set(b"&=") for pair in parameters.items() for part in pair):

@@ -51,8 +51,9 @@ class Kind(Generic[R]):
     def key(self, account: str, *path: str) -> ports.Key:
         """Return `account/kind/path…`."""
         parts = (account, self.name, *path)
-        assert all(map(is_key_part, parts)), f"bad key parts {parts}"
-        return "/".join(parts)
+        key = "/".join(parts)
+        assert key.count("/") == len(path) + 1 and "" not in parts, f"bad key parts {parts}"
+        return key
 
     def prefix(self, account: str, *path: str) -> ports.Key:
         return "/".join((account, self.name, *path, ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -95,3 +95,14 @@ async def ask(
         {name.decode(): value.decode() for name, value in start["headers"]},
         b"".join(message.get("body", b"") for message in sent[1:]),
     )
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the loop turn until `holds`; TimeoutError when it does not within five seconds."""
+    async with asyncio.timeout(5):
+        await _turns(holds)
+
+
+async def _turns(holds: Callable[[], bool]) -> None:
+    for _ in iter(holds, True):
+        await asyncio.sleep(0)

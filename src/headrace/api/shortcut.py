@@ -31,7 +31,7 @@ class _Deaf:
         """Do nothing."""
 
 
-class Exchange:
+class Shortcut:
     """One request on the short way; has what uvicorn looks at in a cycle of its own."""
 
     __slots__ = (
@@ -64,9 +64,7 @@ class Exchange:
         self.task: Task[None] | None = None
 
 
-def rendered(
-    answer: http.Response, request_id: str, standing: bytes, *, keep_alive: bool
-) -> bytes:
+def rendered(answer: http.Response, request_id: str, standing: bytes, *, keep_alive: bool) -> bytes:
     """Return the bytes of an answer.
 
     standing: lines that every answer has. Raises ValueError for a header that is none.
@@ -77,17 +75,14 @@ def rendered(
         more = b"".join([b"%b: %b\r\n" % pair for pair in answer.headers])
     if not keep_alive and CLOSE not in answer.headers:
         more += b"connection: close\r\n"
-    return (
-        b"%b%bcontent-type: %b\r\nx-acs-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
-        % (
-            _STATUS_LINES[answer.status],
-            standing,
-            answer.content_type,
-            request_id.encode("ascii"),
-            more,
-            len(answer.body),
-            answer.body,
-        )
+    return b"%b%bcontent-type: %b\r\nx-acs-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b" % (
+        _STATUS_LINES[answer.status],
+        standing,
+        answer.content_type,
+        request_id.encode("ascii"),
+        more,
+        len(answer.body),
+        answer.body,
     )
 
 
