@@ -160,7 +160,7 @@ def told(error: errors.HeadraceError, message: str | None = None) -> str:
     return f"{message} {error.remedy}" if error.remedy else message
 
 
-async def identify(services: services.Services, request: http.Request) -> policy.Principal:
+def identify(services: services.Services, request: http.Request) -> policy.Principal:
     """Return who signed `request`, by any of the three schemes. Raises: AuthError, InvalidInput."""
     return services.authenticator.authenticate(
         authenticate.SignedRequest(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
@@ -214,16 +215,16 @@ class Engine:
 
     # -- publishing -------------------------------------------------------------------------------
 
-    async def publish(
+    def publish(
         self,
         account: str,
         entries: Sequence[event.Event | errors.EventRefused],
         *,
         bus: str | None,
         addr: str,
-    ) -> list[accept.Accepted | errors.EventRefused]:
+    ) -> Coroutine[Any, Any, list[accept.Accepted | errors.EventRefused]]:
         """See `accept.Accepter.publish`."""
-        return await self.accepter.publish(account, entries, bus=bus, addr=addr)
+        return self.accepter.publish(account, entries, bus=bus, addr=addr)
 
     async def enqueue_call(
         self, account: str, function: model.Function, payload: bytes, *, request_id: str

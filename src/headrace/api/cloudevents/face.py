@@ -89,7 +89,7 @@ class CloudEvents:
         self._services = services
 
     async def __call__(self, request: http.Request) -> http.Answer:
-        principal = await operations.identify(self._services, request)
+        principal = operations.identify(self._services, request)
         row, slots = TABLE.routed(request.method, request.raw_path)
         for name, _ in parameters.pairs(request.query):
             raise errors.UnknownParameter(f"The parameter {name} is not known.", field=name)

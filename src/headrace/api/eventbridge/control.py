@@ -65,7 +65,7 @@ class Control:
         self._answers = answers
 
     async def __call__(self, request: http.Request) -> http.Answer:
-        principal = await operations.identify(self._services, request)
+        principal = operations.identify(self._services, request)
         given = parameters.sorted_out(request)
         if given.version and given.version != VERSION:
             raise VersionUnknown(field="Version", expected=VERSION, got=given.version)

@@ -40,7 +40,7 @@ class DataPlane:
         self._services = services
 
     async def __call__(self, request: http.Request) -> http.Answer:
-        principal = await operations.identify(self._services, request)
+        principal = operations.identify(self._services, request)
         row = TABLE.named(request.path.removeprefix(PREFIX))
         if request.query:
             raise shapes.unknown(request.query.partition("=")[0])

@@ -43,7 +43,7 @@ class Face:
         return answer
 
     async def _operation(self, request: http.Request) -> http.Response:
-        principal = await operations.identify(self._services, request)
+        principal = operations.identify(self._services, request)
         row, slots = routed(request)
         args = arguments(row, slots, request)
         call = calls.FcCall(self._services, principal, request, args, self._packages, self._links)

@@ -38,7 +38,7 @@ class Native:
         self._services = services
 
     async def __call__(self, request: http.Request) -> http.Answer:
-        principal = await operations.identify(self._services, request)
+        principal = operations.identify(self._services, request)
         row, given = TABLE.routed(request.method, request.raw_path)
         args = shapes.read(row.params, _given(given, row, request))
         call = operations.Call(self._services, principal, request, args)

@@ -173,7 +173,7 @@ async def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Door:
         random=chance,
     )
 
-    async def identify(given: Any, request: http.Request) -> Any:
+    def identify(given: Any, request: http.Request) -> Any:
         if "authorization" not in request.headers and request.headers.get("x-unsigned"):
             raise errors.SignatureMissing
         return SimpleNamespace(account=ACCOUNT)
