@@ -8,7 +8,6 @@ anything.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -74,7 +73,7 @@ def _refuse_used(target: Path) -> None:
         return
     if not target.is_dir():
         raise vaults.BackupError(f"{target} is no directory")
-    holder = _holder(target / "lock")
+    holder = directory.holder(target)
     if holder:
         raise vaults.BackupError(
             f"{target} is in use by the server with process id {holder}",
@@ -84,21 +83,6 @@ def _refuse_used(target: Path) -> None:
         raise vaults.BackupError(
             f"{target} is not empty", "Choose an empty directory, or one that does not exist yet."
         )
-
-
-def _holder(lock: Path) -> str:
-    """Return the process id of the server that holds a directory, "" when none does."""
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return ""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-    finally:
-        os.close(descriptor)
-    return ""
 
 
 def _lay_out(vault: vaults.Vault, manifest: vaults.Manifest, target: Path) -> None:

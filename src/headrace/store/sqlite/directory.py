@@ -107,6 +107,21 @@ def format_of(path: Path) -> int:
         raise ports.Corrupt(f"{version} cannot be read: {error}") from error
 
 
+def holder(path: Path) -> str:
+    """Return the process id of the server that holds a directory, "" when none does."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(descriptor)
+    return ""
+
+
 def _refuse_foreign(path: Path) -> None:
     names = {entry.name for entry in os.scandir(path)} - {"lock", "VERSION.new"}
     if names and "VERSION" not in names:
