@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_an_increment_says_how_little_it_copied(
     shell.ok("restore", "b", "--data", "new")
     (segment,) = (shell.home / "new").glob("shard-0000/*.seg")
     assert b'"id":"later"' in segment.read_bytes()
+
+
+def test_what_a_killed_server_had_acknowledged_is_backed_up_without_starting_it(
+    shell: commandline.Shell, server: commandline.Server
+) -> None:
+    """The head still has its write-ahead log, which nobody has taken up."""
+    server.stop(signal.SIGKILL)
+    shell.ok("backup", "b", "--data", "d")
+    shell.ok("restore", "b", "--data", "new")
+    assert shell.ok("verify", "--data", "new", "-o", "json").json["events"] == 1
+    again = commandline.Server(shell, "--data", "d", "--account-id", "1234567890123456")
+    assert "delivered" in shell.ok("event", "trace", "kept").out
+    again.stop()
 
 
 def test_a_damaged_backup_is_named_and_restores_nothing(
