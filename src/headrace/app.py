@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ import msgspec
 import prometheus_client
 
 import headrace
-from headrace import metrics, outside, settings
+from headrace import metrics, outside, plugins, settings
 from headrace.access import authenticate, keys, nonces, policy
 from headrace.api import assembly, server, services
 from headrace.api.cloudevents import face as cloudevents
@@ -35,6 +36,8 @@ from headrace.store import memory, ports, sqlite
 from headrace.store import settings as journal
 from headrace.targets import asynchronous, egress, function, push
 from headrace.targets import registry as targets
+
+log = logging.getLogger(__name__)
 
 #: The largest code package that is kept (fc.md §2.3: 500 MB unpacked, 100 MB as base64).
 PACKAGE_BYTES_MAX = 500 * 1024 * 1024
@@ -76,6 +79,7 @@ class App:
         config, closing = self._config, self._closing
         self.key = key
         self.walls = sandbox.choose(config.sandbox)
+        self.plugins = _plugins()
         revision = await self.stores.registry.open()
         closing.push_async_callback(self.stores.registry.close)
         await self.stores.records.open()
@@ -84,7 +88,7 @@ class App:
         closing.callback(self.nonces.close)
         self.catalog = catalogs.Catalog(
             self.stores.registry, self.clock, self.random, region=config.region,
-            bounds=self.limits,
+            bounds=self.limits, deliverable=frozenset({*targets.FACTORIES, *self.plugins.openers}),
         )  # fmt: skip
         self.functions = self._functions()
         closing.push_async_callback(self.functions.close)
@@ -106,7 +110,9 @@ class App:
     def _targets(self) -> targets.Registry:
         self.egress = egress.Egress(allow_private=self._private_targets())
         pushers = push.Pushers(self.egress, self.clock)
-        return targets.Registry(pushers=pushers, clock=self.clock, invoke=self._invoke)
+        return targets.Registry(
+            pushers=pushers, clock=self.clock, invoke=self._invoke, openers=self.plugins.openers
+        )
 
     def _engine(self) -> engines.Engine:
         config = self._config
@@ -204,6 +210,7 @@ class App:
             "store": "memory" if self._config.data is None else "sqlite",
             "sandbox": self.walls.rung,
             "sandbox_description": self.walls.description,
+            "plugins": msgspec.to_builtins(self.plugins.plugins),
         }
 
     def _private_targets(self) -> bool:
@@ -217,6 +224,13 @@ class App:
             self._config.data / "nonces", now_ms=self.clock.wall_ms(),
             boot_id=outside.boot_id(), first_start=first_start,
         )  # fmt: skip
+
+
+def _plugins() -> plugins.Loaded:
+    loaded = plugins.load()
+    for one in loaded.refused:
+        log.warning("the plug-in %s of %s is refused: %s", one.name, one.package, one.problem)
+    return loaded
 
 
 class _Packages:

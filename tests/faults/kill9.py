@@ -257,16 +257,28 @@ class Editor(threading.Thread):
         self._acked["function"] = number
         self.made += 2
 
-    def check(self, server: product.Product) -> None:
-        """After a restart: each record is one of the attempted ones, not older than
-        acknowledged."""
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """What each record said last: acknowledged, attempted."""
+        return dict(self._acked), dict(self._sent)
+
+    def check(
+        self,
+        server: product.Product,
+        acked: dict[str, int] | None = None,
+        sent: dict[str, int] | None = None,
+    ) -> None:
+        """Each record is one of the attempted ones, not older than acknowledged.
+
+        acked, sent: as they were at another time, for a server that stands for that time.
+        """
+        acked, sent = acked or self._acked, sent or self._sent
         rule = server.eventbridge("GetRule", EventBusName="default", RuleName="edited")["Data"]
         number = int(rule["Description"])
-        self._fits("rule", number)
+        self._fits("rule", number, acked, sent)
         if number and json.loads(rule["FilterPattern"]) != {"source": [f"nobody-{number}"]}:
             self.problems.append(f"rule edit {number} is half made: {rule}")
         function = self._fc(server, "GET", "/2023-03-30/functions/edited", None)
-        self._fits("function", int(function["description"]))
+        self._fits("function", int(function["description"]), acked, sent)
         path = "/2023-03-30/functions/edited/invocations"
         said = server.text(server.signed("POST", path, b"{}", action="InvokeFunction"))
         if said != function["description"].encode():
@@ -275,10 +287,10 @@ class Editor(threading.Thread):
         if [view["triggerName"] for view in views] != ["t"]:
             self.problems.append(f"triggers after a kill: {views}")
 
-    def _fits(self, what: str, number: int) -> None:
-        if not self._acked[what] <= number <= self._sent[what]:
+    def _fits(self, what: str, number: int, acked: dict[str, int], sent: dict[str, int]) -> None:
+        if not acked[what] <= number <= sent[what]:
             self.problems.append(
-                f"{what}: acknowledged {self._acked[what]}, sent {self._sent[what]}, found {number}"
+                f"{what}: acknowledged {acked[what]}, sent {sent[what]}, found {number}"
             )
 
     def _fc(

@@ -29,6 +29,8 @@ class SubscriptionBooks(msgspec.Struct, frozen=True):
     stray: int
     #: Zero, or deliveries appeared or vanished.
     balance: int
+    #: Open deliveries whose last attempt failed.
+    failing: int = 0
 
 
 class RuleBooks(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ def _subscription(
     return SubscriptionBooks(
         state.subscription, name_of(state.subscription) or "", state.enqueued, state.carried_in,
         state.delivered, state.dead, sum(state.dropped.values()), state.moved_out,
-        len(state.open), state.retried, state.stray, state.balance,
+        len(state.open), state.retried, state.stray, state.balance, len(state.retries),
     )  # fmt: skip
 
 

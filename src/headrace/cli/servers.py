@@ -62,6 +62,17 @@ def url_of(endpoint: str, environ: Mapping[str, str]) -> str:
     return address(endpoint) if endpoint else _running(list(_notes(environ)), environ)
 
 
+def directory_of(url: str, environ: Mapping[str, str]) -> Path | None:
+    """Return the data directory of a server that runs on this machine, where that is known."""
+    for note in _notes(environ):
+        if note.url == url and note.keys_file and _lives(note.pid):
+            return Path(note.keys_file).parent
+    for note in _read(data_directory(environ) / READY_NAME) if is_local(url) else ():
+        if note.url == url and _lives(note.pid):
+            return data_directory(environ)
+    return None
+
+
 def address(text: str) -> str:
     """Return an endpoint as `scheme://host:port`. Raises: Failure (USAGE)."""
     url = text if "://" in text else f"http://{text}"

@@ -6,14 +6,14 @@ was stored (`resources.targets`); never checks it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from headrace.core import clock as clocks
 from headrace.core import delivery
 from headrace.resources import model
 from headrace.resources import targets as readings
-from headrace.targets import function, push, queue
+from headrace.targets import function, plugged, push, queue
 
 #: Builds the sender of one target.
 Factory = Callable[["Registry", model.Target], delivery.Sender]
@@ -28,15 +28,21 @@ class Registry:
         pushers: push.Pushers,
         clock: clocks.Clock,
         invoke: function.Invoke,
+        openers: Mapping[str, plugged.Opener] | None = None,
     ) -> None:
+        """openers: type of target → what opens it, of plug-ins."""
         self.pushers = pushers
         self.clock = clock
         self.invoke = invoke
+        self._openers = dict(openers or {})
 
     def open(self, target: model.Target) -> delivery.Sender:
         """Return the sender of a stored target; it does no I/O before its first message."""
-        assert target.type in FACTORIES, f"a target of type {target.type} was stored"
-        return FACTORIES[target.type](self, target)
+        factory = FACTORIES.get(target.type)
+        if factory is None:  # of a plug-in, which may be gone since the target was stored
+            opener = self._openers.get(target.type)
+            return plugged.PluggedSender(target.type, target.endpoint, opener)
+        return factory(self, target)
 
     async def close(self) -> None:
         """Close what senders share."""

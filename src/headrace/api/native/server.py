@@ -54,7 +54,8 @@ ROWS = (
         path="/headrace/v1/books",
         answer=shape(
             "balanced:b, subscriptions:[{subscription:i, name, enqueued:i, carried_in:i,"
-            " delivered:i, dead:i, dropped:i, moved_out:i, open:i, retried:i, stray:i, balance:i}],"
+            " delivered:i, dead:i, dropped:i, moved_out:i, open:i, retried:i, stray:i, balance:i,"
+            " failing:i}],"
             " rules:[{rule:i, name, accepted:i, matched:i, filtered:i, balance:i}]"
         ),
     ),

@@ -1,7 +1,8 @@
 """`headrace doctor`: what is wrong, and what to do about it.
 
-With a server: is it there, does it know us, are its clock, sandbox, disk and books sound. With
---data and no server: every sum and count of a data directory (`headrace.doctor`).
+With a server: is it there, does it know us, are its clock, sandbox, plug-ins, targets, disk and
+books sound, and the directory it runs on. With --data and no server: that directory and every sum
+and count in it. The checks are `headrace.diagnosis` and `headrace.verify`.
 """
 
 from __future__ import annotations
@@ -12,34 +13,26 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 import typer
 
 import headrace
+from headrace import diagnosis, outside
 from headrace.cli import client, failure, options, servers
-from headrace.cli.show import output, tables
+from headrace.cli.show import output
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 #: The signature's window is 15 minutes; a clock that is off by this much is worth a word.
 SKEW_WARN_S: Final = 5
 SKEW_FAIL_S: Final = 15 * 60
-DISK_WARN_BYTES: Final = 2 * 1024**3
-DISK_FAIL_BYTES: Final = 256 * 1024**2
+#: What /healthz says is far shorter.
+HEALTH_BYTES_MAX: Final = 64 * 1024
 
-Verdict = Literal["ok", "warn", "fail"]
-
-
-class Check(NamedTuple):
-    """One thing that was looked at."""
-
-    name: str
-    verdict: Verdict
-    detail: str
-    remedy: str = ""
+Check = diagnosis.Finding
 
 
 @app.command()
@@ -51,7 +44,7 @@ def doctor(
     endpoint: options.Endpoint = "",
 ) -> None:
     """Check the running server, or a data directory. Exit code 1 when something is wrong."""
-    found = list(_offline(data) if data is not None else _online(endpoint))
+    found = list(_offline(data.absolute()) if data is not None else _online(endpoint))
     columns: list[output.Column] = [
         ("CHECK", "name"),
         ("VERDICT", "verdict"),
@@ -59,10 +52,12 @@ def doctor(
     ]
     if any(check.remedy for check in found):
         columns.append(("TRY", "remedy"))
-    output.items([check._asdict() for check in found], form, name="name", columns=columns)
+    output.items(
+        [msgspec.structs.asdict(check) for check in found], form, name="name", columns=columns
+    )
     bad = [check for check in found if check.verdict == "fail"]
     if bad:
-        unreachable = bad[0].name == "reachable"
+        unreachable = bad[0].name in ("reachable", "port")
         raise typer.Exit(failure.Exit.UNREACHABLE if unreachable else failure.Exit.FAILED)
 
 
@@ -74,12 +69,18 @@ def _online(endpoint: str) -> Iterator[Check]:
     url = servers.url_of(endpoint, os.environ)
     try:
         health, date = _health(url)
-    except (OSError, http.client.HTTPException, ValueError) as fault:
+    except ConnectionRefusedError as fault:
         yield Check("reachable", "fail", f"{url}: {fault}", "headrace up")
         return
-    yield Check("reachable", "ok", f"{url}, version {health.get('version', '?')}")
-    yield _version(str(health.get("version", "")))
+    except (OSError, http.client.HTTPException, ValueError) as fault:
+        yield _taken(url, fault)
+        return
+    yield Check("reachable", "ok", f"{url}, version {health['version']}")
+    yield _version(str(health["version"]))
     yield _clock(date)
+    path = servers.directory_of(url, os.environ)
+    if path is not None and os.access(path, os.R_OK | os.X_OK):
+        yield from diagnosis.around(path, outside.SystemClock())
     try:
         place = servers.find(url, os.environ)
         with client.Client(place) as server:
@@ -89,11 +90,30 @@ def _online(endpoint: str) -> Iterator[Check]:
         yield Check("credentials", "fail", problem.message, problem.remedy)
         return
     yield Check("credentials", "ok", f"{place.key.access_key_id}, account {status['account']}")
-    yield _sandbox(status)
+    yield from _told(status, books)
+
+
+def _told(status: dict[str, Any], books: dict[str, Any]) -> Iterator[Check]:
+    """Yield what the server's own words show."""
+    yield diagnosis.running_walls(status["sandbox"], status["sandbox_description"])
+    yield from diagnosis.plugged(status.get("plugins", []))
     if status.get("store") != "memory":
-        yield _disk(status["usage"]["bytes_free"])
+        yield diagnosis.disk(status["usage"]["bytes_free"])
     yield _books(books)
+    yield from diagnosis.failing(books["subscriptions"])
     yield _dead_letters(status["dead_letters"])
+
+
+def _taken(url: str, fault: Exception) -> Check:
+    """Something has the port, and it is no server of ours."""
+    port = urlsplit(url).port
+    return Check(
+        "port",
+        "fail",
+        f"{url} is taken by another program: {fault}",
+        f"Find it with `ss -ltnp 'sport = :{port}'` and stop it, or start on a free port:"
+        " headrace up --port 0",
+    )
 
 
 def _health(url: str) -> tuple[dict[str, Any], str]:
@@ -104,7 +124,9 @@ def _health(url: str) -> tuple[dict[str, Any], str]:
     try:
         connection.request("GET", "/healthz")
         response = connection.getresponse()
-        body = msgspec.json.decode(response.read(), type=dict[str, Any])
+        body = msgspec.json.decode(response.read(HEALTH_BYTES_MAX), type=dict[str, Any])
+        if "version" not in body:
+            raise ValueError("what answers there is no Headrace server")
         return body, response.getheader("date", "")
     except msgspec.MsgspecError as fault:
         raise ValueError("what answers there is no Headrace server") from fault
@@ -134,24 +156,6 @@ def _clock(date: str) -> Check:
     return Check("clock", "ok", detail)
 
 
-def _sandbox(status: dict[str, Any]) -> Check:
-    rung, detail = str(status.get("sandbox", "")), str(status.get("sandbox_description", ""))
-    if rung == "L0":
-        remedy = "Install bubblewrap and start without --sandbox none."
-        return Check("sandbox", "warn", detail, remedy)
-    return Check("sandbox", "ok", f"{rung}: {detail}")
-
-
-def _disk(free: int) -> Check:
-    detail = f"{tables.size_of(free)} free"
-    remedy = "Free disk space, or keep events for a shorter time."
-    if free < DISK_FAIL_BYTES:
-        return Check("disk", "fail", detail, remedy)
-    if free < DISK_WARN_BYTES:
-        return Check("disk", "warn", detail, remedy)
-    return Check("disk", "ok", detail)
-
-
 def _books(books: dict[str, Any]) -> Check:
     rows = [*books["subscriptions"], *books["rules"]]
     off = [row["name"] for row in rows if row["balance"]]
@@ -173,21 +177,43 @@ def _dead_letters(count: int) -> Check:
 def _offline(path: Path) -> Iterator[Check]:
     if not (path / "VERSION").is_file():
         raise failure.Failure(f"{path} is no data directory.", failure.Exit.NOT_FOUND)
+    if holder := diagnosis.directory.holder(path):
+        raise failure.Failure(
+            f"{path} is in use by the server with process id {holder}.",
+            remedy="Stop the server first, or run `headrace doctor` without --data.",
+        )
+    form = diagnosis.format_of(path)
+    yield form
+    yield from diagnosis.around(path, outside.SystemClock())
+    yield diagnosis.disk(diagnosis.free_bytes(path))
+    yield diagnosis.walls()
+    yield from diagnosis.installed_plugins()
+    if form.verdict == "ok":
+        yield from _content(path)
+
+
+def _content(path: Path) -> Iterator[Check]:
+    """Yield what is wrong inside the files, and the recount."""
     from headrace import app as apps
-    from headrace import doctor as examination
+    from headrace import verify
 
     try:
-        report = examination.check(path)
+        report = verify.verify_directory(path)
     except (apps.ports.StoreError, OSError) as fault:
-        raise failure.Failure(
-            f"{path} cannot be examined: {fault}.",
-            remedy="Stop the server first, or run `headrace doctor` without --data.",
-        ) from fault
-    held = f"{report.events} events in {report.segments} segments, {report.open} open deliveries"
-    yield Check("store", "ok", held)
-    if report.balanced:
+        raise failure.Failure(f"{path} cannot be examined: {fault}.") from fault
+    for file in report.broken:
+        for problem in file.problems:
+            yield Check("file", "fail", problem, _save(file.saved))
+    if not report.broken:
+        held = f"{report.events} events, {report.open} open deliveries"
+        yield Check("files", "ok", f"{len(report.files)} whole, {held}")
+    for problem in report.books:
+        yield Check("books", "fail", problem, "Keep a copy of the directory, and report this.")
+    if report.skipped:
+        yield Check("books", "warn", report.skipped, f"headrace verify --data {path}")
+    elif not report.books:
         yield Check("books", "ok", "every recount agrees with the ledger")
-    else:
-        yield Check("books", "fail", "the recount and the ledger differ")
-    for problem in report.problems:
-        yield Check("problem", "fail", problem, "Keep a copy of the directory, and report this.")
+
+
+def _save(saved: str) -> str:
+    return f"Restore from a backup: headrace restore SRC --data DIR. Can be saved of it: {saved}."

@@ -29,6 +29,7 @@ def status(
             ("region", "region"),
             ("store", "store"),
             ("sandbox", lambda one: f"{one.get('sandbox')}: {one.get('sandbox_description')}"),
+            ("plug-ins", _plugins),
             ("buses", "buses"),
             ("functions", "functions"),
             ("journal", _journal),
@@ -38,6 +39,16 @@ def status(
             ("books balance", "balanced"),
         ],
     )
+
+
+def _plugins(found: output.Item) -> str | None:
+    """Return each plug-in with the type it serves, or why it is refused."""
+    said = [
+        f"{one['name']} ({one['type']})" if not one["problem"]
+        else f"{one['name']} refused: {one['problem']}"
+        for one in found.get("plugins", [])
+    ]  # fmt: skip
+    return "; ".join(said) or None
 
 
 def _journal(found: output.Item) -> str:

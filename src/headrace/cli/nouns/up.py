@@ -146,6 +146,10 @@ def _show(ready: serve.Ready) -> None:
             ("account", f"{ready.account}, region {ready.region}"),
             ("data", ready.data or "in memory, gone at the end"),
             ("sandbox", f"{ready.facts.get('sandbox')}: {ready.facts.get('sandbox_description')}"),
+            *(
+                ("plug-in", f"{one['name']} {_became(one)}")
+                for one in ready.facts.get("plugins", [])
+            ),
             ("access key", ready.access_key_id),
             ("secret", f"{ready.secret}   (shown this once)" if ready.secret else None),
             ("credentials", ready.keys_file or "from the environment"),
@@ -156,3 +160,8 @@ def _show(ready: serve.Ready) -> None:
     print('  eval "$(headrace env)"        # for the official SDKs, Terraform, Serverless Devs')
     print(f"  curl {ready.url}/healthz")
     sys.stdout.flush()
+
+
+def _became(plugin: dict[str, Any]) -> str:
+    """Say what became of a plug-in: the type of target it serves, or why it is refused."""
+    return f"is refused: {plugin['problem']}" if plugin["problem"] else f"serves {plugin['type']}"

@@ -98,6 +98,30 @@ class Directory:
             self._lock = None
 
 
+def format_of(path: Path) -> int:
+    """Return the format that the directory's VERSION says. Raises: Corrupt, OSError."""
+    version = path / "VERSION"
+    try:
+        return msgspec.json.decode(version.read_bytes(), type=_Version).format
+    except msgspec.MsgspecError as error:
+        raise ports.Corrupt(f"{version} cannot be read: {error}") from error
+
+
+def holder(path: Path) -> str:
+    """Return the process id of the server that holds a directory, "" when none does."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(descriptor)
+    return ""
+
+
 def _refuse_foreign(path: Path) -> None:
     names = {entry.name for entry in os.scandir(path)} - {"lock", "VERSION.new"}
     if names and "VERSION" not in names:
@@ -128,10 +152,7 @@ def _upgrade(path: Path, migrations: Mapping[int, Migration], newest: int) -> No
     if not version.exists():
         _write_version(version, newest)
         return
-    try:
-        found = msgspec.json.decode(version.read_bytes(), type=_Version).format
-    except msgspec.MsgspecError as error:
-        raise ports.Corrupt(f"{version} cannot be read: {error}") from error
+    found = format_of(path)
     if found > newest:
         raise DirectoryTooNew(
             f"{path} has format {found}, this version of Headrace knows up to {newest}:"
