@@ -3,12 +3,13 @@ it.
 
 Joins the pool (which decides), the launcher (which starts) and the instances (which run). Owns
 deployments: which code and configuration new requests get, and the orderly end of the old ones. No
-task per invocation: the instance's protocol resolves the caller's future.
+task per invocation: the instance's protocol tells the caller itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -89,18 +90,43 @@ class Functions:
         When the caller is cancelled, a request that has not begun is dropped; one that runs is left
         to its end.
         """
+        done: asyncio.Future[invocation.Invocation] = asyncio.get_running_loop().create_future()
+        ticket = self.submit(call, functools.partial(_resolve, done))
+        try:
+            return await done
+        except asyncio.CancelledError:
+            self.abandon(ticket)
+            raise
+
+    def submit(self, call: invocation.Call, tell: sandboxed.Tell) -> sandboxed.Ticket:
+        """As `invoke`, without a task that waits: `tell` is called once with what it would return
+        or raise. It must not raise, and may be called before this returns.
+
+        Raises, at once: errors.FunctionNotFound, VersionNotFound, PayloadTooLarge, Unavailable.
+        """
         deployment = self._admit(call)
         self._last_number = number = self._last_number % 0xFFFFFFFF + 1
-        future: asyncio.Future[invocation.Invocation] = asyncio.get_running_loop().create_future()
         now_us = self._clock.mono_us()
-        ticket = sandboxed.Ticket(number, call, deployment, future, now_us)
+        ticket = sandboxed.Ticket(number, call, deployment, tell, now_us)
         self._tickets[number] = ticket
         self._apply(self._pool.request(now_us, number, deployment.key, deployment.settings))
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._cancel(ticket)
-            raise
+        return ticket
+
+    def abandon(self, ticket: sandboxed.Ticket) -> None:
+        """The caller has gone away and is told nothing more: a request that has not begun is
+        dropped; one that runs is left to its end.
+        """
+        ticket.tell = None
+        if ticket.number not in self._tickets:
+            return
+        deployment = ticket.entry
+        assert isinstance(deployment, deployments.Deployment)
+        if self._pool.cancel(ticket.number, deployment.key):
+            del self._tickets[ticket.number]
+            return
+        for life in self._lives.values():
+            if life.instance is not None and life.deployment is deployment:
+                life.instance.cancel(ticket.number)
 
     async def check_package(self, data: bytes) -> str:
         """Unpack a package as instances will; return its sha256. Raises: errors.PackageInvalid."""
@@ -411,7 +437,7 @@ class Functions:
             self._finish(ticket, instance, outcome.died(instance, ticket, timeout_s))
         wanted: list[sandboxed.Ticket] = []
         for ticket in waiting:
-            if ticket.future.done():
+            if ticket.tell is None:
                 self._finish(ticket, instance, outcome.canceled())
             else:
                 wanted.append(ticket)
@@ -457,30 +483,30 @@ class Functions:
         at_ms, stream, request_id = self._clock.wall_ms(), deployment.stream, ticket.call.request_id
         self._records.write(ports.LogLine(at_ms, stream, request_id, "log", end.log))
         self._records.write(ports.LogLine(at_ms, stream, request_id, "invocation", end.record))
-        if not ticket.future.done():
-            ticket.future.set_result(end.invocation)
+        if ticket.tell is not None:
+            ticket.tell(end.invocation)
         if self._closing:
             self._changed.set()
 
     def _refuse(self, ticket: sandboxed.Ticket, error: errors.HeadraceError) -> None:
         del self._tickets[ticket.number]
-        if not ticket.future.done():
-            ticket.future.set_exception(error)
+        if ticket.tell is not None:
+            ticket.tell(error)
         if self._closing:
             self._changed.set()
 
-    def _cancel(self, ticket: sandboxed.Ticket) -> None:
-        """The caller has gone away."""
-        if ticket.number not in self._tickets:
-            return
-        deployment = ticket.entry
-        assert isinstance(deployment, deployments.Deployment)
-        if self._pool.cancel(ticket.number, deployment.key):
-            del self._tickets[ticket.number]
-            return
-        for life in self._lives.values():
-            if life.instance is not None and life.deployment is deployment:
-                life.instance.cancel(ticket.number)
+
+def _resolve(
+    done: asyncio.Future[invocation.Invocation],
+    result: invocation.Invocation | errors.HeadraceError,
+) -> None:
+    """Wake the caller of `invoke`, unless it was cancelled in this very turn."""
+    if done.done():
+        return
+    if isinstance(result, errors.HeadraceError):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
 
 
 def _function_of(ticket: sandboxed.Ticket) -> model.Function:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from headrace.core import calling, delivery
 from headrace.core import clock as clocks
-from headrace.core import delivery
 from headrace.resources import model
 from headrace.resources import targets as readings
 from headrace.targets import function, push, queue
@@ -27,11 +27,11 @@ class Registry:
         *,
         pushers: push.Pushers,
         clock: clocks.Clock,
-        invoke: function.Invoke,
+        begin: calling.Begin,
     ) -> None:
         self.pushers = pushers
         self.clock = clock
-        self.invoke = invoke
+        self.begin = begin
 
     def open(self, target: model.Target) -> delivery.Sender:
         """Return the sender of a stored target; it does no I/O before its first message."""
@@ -53,7 +53,7 @@ def _call(registry: Registry, target: model.Target) -> delivery.Sender:
         readings.qualifier_of(target),
         registry.clock,
         asynchronous=readings.is_async(target),
-        invoke=registry.invoke,
+        begin=registry.begin,
     )
 
 
