@@ -28,7 +28,7 @@ from headrace.api.fc import table as fc_table
 from headrace.api.native import face as native
 from headrace.bus import engine as engines
 from headrace.core import calling, delivery, errors, limits
-from headrace.functions import cache, launcher, sandbox, service
+from headrace.functions import cache, history, launcher, sandbox, service
 from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model
 from headrace.store import memory, ports, sqlite
@@ -175,7 +175,7 @@ class App:
             authorize=policy.authorize, limits=self.limits, account=self.key.account,
             region=config.region, clock=self.clock, random=self.random, facts=self.facts(),
             tables=tables,
-            logs=self.stores.records,
+            logs=history.History(self.stores.records),
         )  # fmt: skip
         shown = prometheus_client.CollectorRegistry()
         shown.register(metrics.Books(self.engine, self.functions))

@@ -35,19 +35,23 @@ class Ticket:
     """One request on its way through queue and instance."""
 
     __slots__ = (
-        "began_s", "call", "cold", "entry", "number", "output", "queued_us", "tell"
+        "began_s", "call", "cold", "entry", "number", "output", "queued_us", "tell",
+        "words",
     )  # fmt: skip
 
     def __init__(
         self,
         number: int,
         call: invocation.Call,
+        words: bytes,
         entry: object,
         tell: Tell,
         queued_us: int,
     ) -> None:
         self.number = number
         self.call = call
+        #: What its frame says of it, but for the deadline.
+        self.words = words
         #: The deployment it is to run on; belongs to the service.
         self.entry = entry
         #: None once the caller has gone away.
@@ -154,7 +158,7 @@ class Instance:
     def running(self) -> int:
         return len(self._running)
 
-    def send(self, ticket: Ticket, words: list[str], *, ahead: bool) -> None:
+    def send(self, ticket: Ticket, head: bytes, *, ahead: bool) -> None:
         """Send one request. `ahead`: others that were sent before run first, so its log needs a
         mark.
         """
@@ -167,7 +171,7 @@ class Instance:
         flags = frames.MARKED if mark else 0
         if not ahead:
             self._own(ticket)
-        frame = frames.pack(frames.INVOKE, flags, number, words, ticket.call.payload)
+        frame = frames.packed(frames.INVOKE, flags, number, head, ticket.call.payload)
         if mark:
             self._post(frame)
         elif self._write(frame):
