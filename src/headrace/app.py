@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -27,14 +28,13 @@ from headrace.api.fc import faults as fc_faults
 from headrace.api.fc import table as fc_table
 from headrace.api.native import face as native
 from headrace.bus import engine as engines
-from headrace.core import delivery, errors, limits
-from headrace.functions import cache, launcher, sandbox, service
-from headrace.functions import invocation as invocations
+from headrace.core import calling, delivery, errors, limits
+from headrace.functions import cache, history, launcher, sandbox, service
 from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model
 from headrace.store import memory, ports, sqlite
 from headrace.store import settings as journal
-from headrace.targets import asynchronous, egress, function, push
+from headrace.targets import asynchronous, egress, push
 from headrace.targets import registry as targets
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class App:
         self.egress = egress.Egress(allow_private=self._private_targets())
         pushers = push.Pushers(self.egress, self.clock)
         return targets.Registry(
-            pushers=pushers, clock=self.clock, invoke=self._invoke, openers=self.plugins.openers
+            pushers=pushers, clock=self.clock, begin=self._begin, openers=self.plugins.openers
         )
 
     def _engine(self) -> engines.Engine:
@@ -160,21 +160,11 @@ class App:
             if isinstance(record, model.Function):
                 self.functions.refresh(change.account, record.name)
 
-    async def _invoke(self, call: function.Call) -> invocations.Invocation:
-        return await self.functions.invoke(
-            invocations.Call(
-                call.account,
-                call.function,
-                call.payload,
-                call.request_id,
-                qualifier=call.qualifier,
-                attributes=call.attributes,
-                retry_count=call.retry_count,
-            )
-        )
+    def _begin(self, call: calling.Call, told: calling.Told) -> calling.Abandon:
+        return functools.partial(self.functions.abandon, self.functions.submit(call, told))
 
     def _call_sender(self, _account: str, called: model.Function) -> delivery.Sender:
-        return asynchronous.CallSender(called.name, self.clock, invoke=self._invoke)
+        return asynchronous.CallSender(called.name, self.clock, begin=self._begin)
 
     # -- faces ----------------------------------------------------------------
 
@@ -191,7 +181,7 @@ class App:
             authorize=policy.authorize, limits=self.limits, account=self.key.account,
             region=config.region, clock=self.clock, random=self.random, facts=self.facts(),
             tables=tables,
-            logs=self.stores.records,
+            logs=history.History(self.stores.records),
         )  # fmt: skip
         shown = prometheus_client.CollectorRegistry()
         shown.register(metrics.Books(self.engine, self.functions))

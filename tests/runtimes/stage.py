@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from headrace import outside
-from headrace.functions import cache, invocation, launcher, sandbox, scaling, service
+from headrace.functions import cache, history, invocation, launcher, sandbox, scaling, service
 from headrace.resources import model
 from headrace.store import ports
 
@@ -69,13 +69,16 @@ class KeptRecords:
 
     async def close(self) -> None: ...
 
+    def _shown(self) -> list[ports.LogLine]:
+        return history.shown(self.lines)
+
     def log_of(self, request_id: str) -> str:
-        found = [x for x in self.lines if x.request_id == request_id and x.kind == "log"]
+        found = [x for x in self._shown() if x.request_id == request_id and x.kind == "log"]
         assert len(found) == 1, f"{len(found)} logs of {request_id}"
         return found[0].body.decode()
 
     def record_of(self, request_id: str) -> dict[str, object]:
-        found = [x for x in self.lines if x.request_id == request_id and x.kind == "invocation"]
+        found = [x for x in self._shown() if x.request_id == request_id and x.kind == "invocation"]
         assert len(found) == 1, f"{len(found)} records of {request_id}"
         return msgspec.json.decode(found[0].body)
 

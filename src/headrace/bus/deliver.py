@@ -8,6 +8,7 @@ is known to the ledger alone; losing this whole object loses nothing.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ from headrace.core import delivery, errors, retry, transform
 from headrace.store import ports
 
 log = logging.getLogger(__name__)
+
+DELIVERED = ports.Verdict.DELIVERED
 
 #: Bodies all lanes together may hold ready.
 LOADED_BYTES_MAX = 256 * 1024 * 1024
@@ -59,6 +62,12 @@ class Dispatcher:
         self._postbox = postbox
         self._request_id = request_id
         self._tasks: set[asyncio.Task[Any]] = set()
+        #: Attempts that were answered in this turn of the loop.
+        self._landed: list[lane.Flight] = []
+        #: Lanes that are no more but for the attempts they had begun.
+        self._ending: set[lane.Lane] = set()
+        #: Set when nothing is being attempted any more; only `close` waits for it.
+        self._calm: asyncio.Event | None = None
         committer.followers.append(self.follow)
 
     # -- subscriptions ----------------------------------------------------------------------------
@@ -80,6 +89,8 @@ class Dispatcher:
         gone = self.lanes.pop(number, None)
         if gone is not None:
             gone.close()
+            if gone.running:
+                self._ending.add(gone)
 
     def drop(self, number: int, reason: ports.DropReason) -> int:
         """Close every open delivery of `number` but those being attempted; return how many there
@@ -108,12 +119,14 @@ class Dispatcher:
         """Offer every record of a durable frame to the lanes it matched."""
         position = int(last) - len(frame.events)
         lanes = self.lanes
+        offered: dict[lane.Lane, None] = {}
         for record in frame.events:
             position += 1
             for number in record.matches:
                 if number < 0:
                     continue
                 if (taker := lanes.get(number)) is not None:
+                    offered[taker] = None
                     try:
                         taker.offer(position, record)
                     except Exception:  # a bug here must not cost a delivery its turn
@@ -121,6 +134,8 @@ class Dispatcher:
                         taker.fall_behind(position)
                 elif number not in self.passive:
                     self._drop_late(position, number, record)
+        for taker in offered:
+            taker.pump()
 
     def _drop_late(self, position: int, number: int, record: ports.Record) -> None:
         """Its rule, function or queue was deleted while the record was on its way to the disk."""
@@ -164,62 +179,130 @@ class Dispatcher:
 
     # -- one attempt ------------------------------------------------------------------------------
 
-    async def attempt(
-        self,
-        subscription: subscriptions.Subscription,
-        position: int,
-        record: ports.Record,
-        attempt: int,
-    ) -> delivery.Outcome:
+    def begin(self, flight: lane.Flight) -> None:
         """Render and send once. Never raises: whatever goes wrong is an outcome."""
+        subscription = flight.lane.subscription
         sender = subscription.sender
         assert sender is not None, "a passive subscription has no lane"
+        flight.began_us = now_us = self.clock.mono_us()
         try:
             message = letters.message(
-                subscription, position, record.body, attempt, self._request_id()
-            )
-            deadline_us = self.clock.mono_us() + subscription.attempt_us
-            outcomes = await sender.send((message,), deadline_us)
-            return outcomes[0]
+                subscription, flight.position, flight.record.body, flight.attempt,
+                self._request_id(),
+            )  # fmt: skip
+            deadline_us = now_us + subscription.attempt_us
+            starter = flight.lane.starter
+            if starter is not None:
+                answered = functools.partial(self._land, flight)
+                flight.way = starter.start(message, deadline_us, answered)
+            else:
+                flight.way = self.spawn(self._send(flight, sender, message, deadline_us))
         except transform.Failed as fault:
-            return delivery.failed("poisoned", 0, f"transform failed: {fault}")
+            self._land(flight, delivery.failed("poisoned", 0, f"transform failed: {fault}"))
+        except Exception as fault:  # a sender with a bug must not lose the delivery
+            self._land(flight, self._broken(subscription, fault))
+
+    async def _send(
+        self,
+        flight: lane.Flight,
+        sender: delivery.Sender,
+        message: delivery.Message,
+        deadline_us: int,
+    ) -> None:
+        try:
+            outcome = (await sender.send((message,), deadline_us))[0]
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
+                self._lost(flight)
                 raise
             # Not we were cancelled but something the sender waited for.
-            return delivery.failed("down", 0, "the attempt was cancelled")
+            outcome = delivery.failed("down", 0, "the attempt was cancelled")
         except Exception as fault:  # a sender with a bug must not lose the delivery
-            log.exception("sender of %s/%s failed", subscription.rule, subscription.target)
-            return delivery.failed("down", 0, f"{type(fault).__name__}: {fault}")
+            outcome = self._broken(flight.lane.subscription, fault)
+        self._land(flight, outcome)
 
-    def settle(
-        self,
-        taker: lane.Lane,
-        position: int,
-        record: ports.Record,
-        attempt: int,
-        latency_us: int,
-        outcome: delivery.Outcome,
-    ) -> None:
-        """Write what the outcome means: delivered, retry, or dead with its letter in the same
-        frame."""
+    def _broken(
+        self, subscription: subscriptions.Subscription, fault: Exception
+    ) -> delivery.Outcome:
+        log.exception("sender of %s/%s failed", subscription.rule, subscription.target)
+        return delivery.failed("down", 0, f"{type(fault).__name__}: {fault}")
+
+    def _land(self, flight: lane.Flight, outcome: delivery.Outcome) -> None:
+        """An attempt was answered; all that land in one turn of the loop are settled together."""
+        if flight.outcome is not None:
+            return
+        flight.outcome = outcome
+        flight.latency_us = self.clock.mono_us() - flight.began_us
+        self._landed.append(flight)
+        if len(self._landed) == 1:
+            self.loop.call_soon(self._settle_landed)
+
+    def _settle_landed(self) -> None:
+        landed, self._landed = self._landed, []
+        facts: list[ports.Settlement] = []
+        takers: dict[lane.Lane, None] = {}
+        for flight in landed:
+            takers[flight.lane] = None
+            flight.lane.running.pop(flight.position, None)
+            if (fact := self._settled_by(flight)) is not None:
+                facts.append(fact)
+        try:
+            if facts:
+                self._committer.settle_all(facts)
+        except errors.Unavailable:
+            log.exception("%d settlements could not be written", len(facts))
+        for taker in takers:
+            taker.pump()
+            self._left(taker)
+
+    def _settled_by(self, flight: lane.Flight) -> ports.Settlement | None:
+        """The settlement of a success; anything else is written at once, and gives None."""
+        taker, outcome = flight.lane, flight.outcome
+        assert outcome is not None, "a flight lands with its outcome"
         fact = ports.Settlement(
-            ports.Position(position), taker.subscription.id, ports.Verdict.DELIVERED,
-            attempt, latency_us, outcome.code,
+            ports.Position(flight.position), taker.subscription.id, DELIVERED,
+            flight.attempt, flight.latency_us, outcome.code,
         )  # fmt: skip
         if outcome.kind == "ok":
-            if taker.stuck == position:
+            if taker.stuck == flight.position:
                 taker.stuck = None
             if outcome.forward is None:
-                self._committer.settle(fact)
-                return
-            refused = self._forward(taker, position, outcome.forward, fact)
+                return fact
+        try:
+            self._settle_otherwise(flight, outcome, fact)
+        except Exception:  # others that landed with it are settled all the same
+            log.exception("the end of an attempt could not be written")
+        return None
+
+    def _lost(self, flight: lane.Flight) -> None:
+        """An attempt was given up; its delivery stays open."""
+        flight.lane.running.pop(flight.position, None)
+        self._left(flight.lane)
+
+    def _left(self, taker: lane.Lane) -> None:
+        if not taker.running:
+            self._ending.discard(taker)
+            if self._calm is not None and not self._flying():
+                self._calm.set()
+
+    def _flying(self) -> list[lane.Flight]:
+        takers = (*self.lanes.values(), *self._ending)
+        return [flight for taker in takers for flight in taker.running.values()]
+
+    def _settle_otherwise(
+        self, flight: lane.Flight, outcome: delivery.Outcome, fact: ports.Settlement
+    ) -> None:
+        """Write what the outcome means: a record asked for, a retry, or a dead letter, in the same
+        frame as the settlement."""
+        if outcome.kind == "ok":
+            assert outcome.forward is not None, "a plain success is settled with the others"
+            refused = self._forward(flight.lane, flight.position, outcome.forward, fact)
             if refused is None:
                 return
             outcome = refused
             fact = msgspec.structs.replace(fact, code=outcome.code)
-        self._fail(taker, position, record, outcome, fact)
+        self._fail(flight.lane, flight.position, flight.record, outcome, fact)
 
     def _forward(
         self, taker: lane.Lane, position: int, forward: delivery.Forward, fact: ports.Settlement
@@ -299,12 +382,28 @@ class Dispatcher:
         self.stopping = True
         for taker in self.lanes.values():
             taker.close()
+        await self._calmed(grace_s)
+        for flight in self._flying():
+            if flight.way is not None and flight.outcome is None:
+                flight.way.cancel()
+        late = [task for task in self._tasks if not task.done()]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        self._settle_landed()
+
+    async def _calmed(self, grace_s: float) -> None:
+        """Wait until no attempt runs and no work of ours is under way, at most `grace_s`."""
+        self._calm = asyncio.Event()
+        if self._flying():
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._calm.wait()
+            except TimeoutError:
+                return
         pending = [task for task in self._tasks if not task.done()]
         if pending:
-            _, late = await asyncio.wait(pending, timeout=grace_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.wait(pending, timeout=grace_s)
 
 
 def _dropped(

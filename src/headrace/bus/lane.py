@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from headrace.bus import ledger as ledgers
 from headrace.bus import subscription as subscriptions
+from headrace.core import delivery
 from headrace.store import ports
 
 if TYPE_CHECKING:
@@ -29,6 +30,32 @@ LOAD_RECORDS_FIRST = 8
 FAILED_READ_MS = 1_000
 
 
+class Flight:
+    """One attempt at one delivery, from its start until its settlement is handed over."""
+
+    __slots__ = (
+        "attempt",
+        "began_us",
+        "lane",
+        "latency_us",
+        "outcome",
+        "position",
+        "record",
+        "way",
+    )
+
+    def __init__(self, lane: Lane, position: int, record: ports.Record, attempt: int) -> None:
+        self.lane = lane
+        self.position = position
+        self.record = record
+        self.attempt = attempt
+        self.began_us = 0
+        self.latency_us = 0
+        #: What would have to be cancelled; None when there is nothing (any more).
+        self.way: delivery.Attempt | None = None
+        self.outcome: delivery.Outcome | None = None
+
+
 class Lane:
     """The window of one active subscription. Lives on the worker's loop, no locks."""
 
@@ -39,13 +66,15 @@ class Lane:
         host: deliver.Dispatcher,
     ) -> None:
         self.subscription = subscription
+        self.starter = _starter_of(subscription)
         self.state = state
         self.closed = False
         #: Its rule or function is gone: what fails now is dropped, not retried.
         self.deleted = False
         #: The delivery a lane with `block_on_error` stands at.
         self.stuck: int | None = None
-        self.running: dict[int, asyncio.Task[None]] = {}
+        #: Being attempted, or answered in this turn of the loop and not yet with the committer.
+        self.running: dict[int, Flight] = {}
         self._host = host
         self._ready: deque[tuple[int, ports.Record, int]] = deque()
         self._ready_bytes = 0
@@ -63,7 +92,8 @@ class Lane:
     # -- from the journal -------------------------------------------------------------------------
 
     def offer(self, position: int, record: ports.Record) -> None:
-        """A record just became durable; take it unless older ones still wait on disk."""
+        """A record just became durable; take it unless older ones still wait on disk. The caller
+        pumps."""
         if self.closed:
             return
         known = self.state.retries.get(position) if self.state.retries else None
@@ -79,7 +109,6 @@ class Lane:
         else:
             self._cursor = position
             self._push(position, record, 1)
-        self.pump()
 
     def fall_behind(self, position: int) -> None:
         """Take `position` and what follows from the journal instead of from the commit."""
@@ -104,6 +133,7 @@ class Lane:
     def update(self, subscription: subscriptions.Subscription) -> None:
         """Open deliveries use the newest configuration; an edit also frees a lane that is stuck."""
         self.subscription = subscription
+        self.starter = _starter_of(subscription)
         if self.stuck is not None:
             self._due = [
                 (0 if position == self.stuck else due, position, attempt)
@@ -219,17 +249,9 @@ class Lane:
             return
         if position not in self.state.open:
             return
-        self.running[position] = self._host.spawn(self._deliver(position, record, attempt))
-
-    async def _deliver(self, position: int, record: ports.Record, attempt: int) -> None:
-        started = self._host.clock.mono_us()
-        try:
-            outcome = await self._host.attempt(self.subscription, position, record, attempt)
-        finally:
-            self.running.pop(position, None)
-        latency_us = self._host.clock.mono_us() - started
-        self._host.settle(self, position, record, attempt, latency_us, outcome)
-        self.pump()
+        flight = Flight(self, position, record, attempt)
+        self.running[position] = flight
+        self._host.begin(flight)
 
     def again(self, position: int, attempt: int, wait_ms: int) -> None:
         """Attempt `position` again in `wait_ms`; `attempt` is the number of that attempt."""
@@ -325,3 +347,9 @@ class Lane:
             if record is not None and self._is_mine(position):
                 self._push(position, record, attempt, first=True)
         self.pump()
+
+
+def _starter_of(subscription: subscriptions.Subscription) -> delivery.Starter | None:
+    """Its sender, when that needs no task for each message; asked once, not for each."""
+    sender = subscription.sender
+    return sender if isinstance(sender, delivery.Starter) else None

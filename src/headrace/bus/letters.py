@@ -68,12 +68,13 @@ def message(
 
 def _params(subscription: subscriptions.Subscription, body: bytes) -> dict[str, str | None]:
     """Render the ParamList; the event is decoded only when a form reads its fields."""
-    if not subscription.params:
-        return {}
-    fields: Mapping[str, Any] = {}
-    if any(made.reads_fields for _, made in subscription.params):
-        fields = jsontext.decode(body)
-    return {key: made.apply(fields, body) for key, made in subscription.params}
+    params: dict[str, str | None] = {}
+    fields: Mapping[str, Any] | None = None
+    for key, made in subscription.params:
+        if fields is None and made.reads_fields:
+            fields = jsontext.decode(body)
+        params[key] = made.apply(fields, body)
+    return params
 
 
 class Detail(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ does) and never works past the deadline it is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -110,3 +110,25 @@ class Sender(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+#: Told once what became of a message. Does little and never raises: it may be called while the
+#: sender works on others.
+Answered = Callable[[Outcome], None]
+
+
+class Attempt(Protocol):
+    """One message on its way."""
+
+    def cancel(self) -> object:
+        """Give it up: nothing is told afterwards."""
+        ...
+
+
+@runtime_checkable
+class Starter(Protocol):
+    """A sender that can do without a task of its caller for each message; else like `Sender`."""
+
+    def start(self, message: Message, deadline_us: int, answered: Answered) -> Attempt | None:
+        """Try a message once. `answered` may be called before this returns, which then is None."""
+        ...

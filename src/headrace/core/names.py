@@ -219,8 +219,9 @@ def bus_request_id(random: clock.Random) -> str:
 
 def function_request_id(clock: clock.Clock, random: clock.Random) -> str:
     """Return a request id as Function Compute writes them: 1-<seconds>-<hex>-<hex>."""
+    chance = random.getrandbits(80)
     seconds = clock.wall_ms() // 1000
-    return f"1-{seconds:08x}-{random.getrandbits(32):08x}-{random.getrandbits(48):012x}"
+    return f"1-{seconds:08x}-{chance >> 48:08x}-{chance & 0xFFFFFFFFFFFF:012x}"
 
 
 def instance_id(clock: clock.Clock, random: clock.Random) -> str:

@@ -5,7 +5,7 @@ from an instance was written by a process that runs foreign code: it is checked,
 that instance.
 
     to the instance      START   head: name, value, name, value …            once, first
-                         INVOKE  head: request id, deadline, retries, pairs  body: event
+                         INVOKE  head: deadline, request id, retries, pairs  body: event
                          CANCEL  of a number that has not begun
                          STOP    run pre_stop and leave
     from the instance    READY   code loaded, initializer done               once
@@ -40,7 +40,11 @@ class Broken(Exception):
 
 def pack(kind: int, flags: int, number: int, words: Iterable[str] = (), body: bytes = b"") -> bytes:
     """Return one whole frame. `words` must not hold NUL: it separates them."""
-    head = "\0".join(words).encode()
+    return packed(kind, flags, number, "\0".join(words).encode(), body)
+
+
+def packed(kind: int, flags: int, number: int, head: bytes, body: bytes) -> bytes:
+    """As `pack`, with the words joined already."""
     assert len(head) <= HEAD_BYTES_MAX, f"head of {len(head)} bytes"
     return HEADER.pack(len(head) + len(body), kind, flags, len(head), number, 0, 0) + head + body
 

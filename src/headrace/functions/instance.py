@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import Callable
 from typing import Literal, Protocol
 
+from headrace.core import errors
 from headrace.functions import frames, invocation, launcher, logs
 
 #: The code must be loaded within this time; an initializer has its own on top.
@@ -23,6 +25,9 @@ FLOOD_PAUSE_S = 0.001
 
 _LOG_READS_MAX = 64
 
+#: Told once how a request ended, or why it was not run. Must not raise.
+Tell = Callable[[invocation.Invocation | errors.HeadraceError], None]
+
 State = Literal["starting", "ready", "stopping", "gone"]
 
 
@@ -30,22 +35,27 @@ class Ticket:
     """One request on its way through queue and instance."""
 
     __slots__ = (
-        "began_s", "call", "cold", "entry", "future", "number", "output", "queued_us"
+        "began_s", "call", "cold", "entry", "number", "output", "queued_us", "tell",
+        "words",
     )  # fmt: skip
 
     def __init__(
         self,
         number: int,
         call: invocation.Call,
+        words: bytes,
         entry: object,
-        future: asyncio.Future[invocation.Invocation],
+        tell: Tell,
         queued_us: int,
     ) -> None:
         self.number = number
         self.call = call
+        #: What its frame says of it, but for the deadline.
+        self.words = words
         #: The deployment it is to run on; belongs to the service.
         self.entry = entry
-        self.future = future
+        #: None once the caller has gone away.
+        self.tell: Tell | None = tell
         self.queued_us = queued_us
         #: Loop time at which its handler began; None while it waits behind another one.
         self.began_s: float | None = None
@@ -148,7 +158,7 @@ class Instance:
     def running(self) -> int:
         return len(self._running)
 
-    def send(self, ticket: Ticket, words: list[str], *, ahead: bool) -> None:
+    def send(self, ticket: Ticket, head: bytes, *, ahead: bool) -> None:
         """Send one request. `ahead`: others that were sent before run first, so its log needs a
         mark.
         """
@@ -161,7 +171,7 @@ class Instance:
         flags = frames.MARKED if mark else 0
         if not ahead:
             self._own(ticket)
-        frame = frames.pack(frames.INVOKE, flags, number, words, ticket.call.payload)
+        frame = frames.packed(frames.INVOKE, flags, number, head, ticket.call.payload)
         if mark:
             self._post(frame)
         elif self._write(frame):
@@ -260,7 +270,12 @@ class Instance:
             self._disconnect()
             return
         try:
-            for frame in self._reader.filled(count):
+            found = self._reader.filled(count)
+            if found:
+                # Once for all of them, and before any is forgotten: what a handler wrote, it wrote
+                # before it answered, so the pipe holds it by now.
+                self._read_log()
+            for frame in found:
                 self._take(*frame)
         except frames.Broken:
             self.kill("broken")
@@ -322,8 +337,6 @@ class Instance:
             self._begin_next()
         if self.killed == "overdue":
             return  # It answered after its time was up: the timeout stands.
-        # Before the request is forgotten: its own mark may still be unread.
-        self._read_log()
         del self._running[number]
         # What it says it took counts only as far as we have seen time go by.
         took_us = min(took_us, self.elapsed_us(ticket))

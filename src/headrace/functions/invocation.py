@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from headrace.core import calling
+
 #: x-fc-error-type values (spec/fc.md 3.4).
 UNHANDLED = "UnhandledInvocationError"
 TIMED_OUT = "FunctionTimeoutError"
@@ -11,20 +13,7 @@ INITIALIZATION = "InitializationError"
 NOT_STARTED = "FunctionNotStarted"
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One wish to run a function."""
-
-    account: str
-    function: str
-    payload: bytes
-    request_id: str
-    qualifier: str = "LATEST"
-    #: Put the last 4 KiB of the log into the answer.
-    log_tail: bool = False
-    #: What the code may want to know of the cause (event id, rule, attempt …):
-    #: `context.attributes`.
-    attributes: dict[str, str] = {}
-    retry_count: int = 0
+Call = calling.Call
 
 
 class Invocation(msgspec.Struct, frozen=True):

@@ -54,7 +54,8 @@ class Conclusion(msgspec.Struct, frozen=True):
     """Everything the end of one invocation gives rise to."""
 
     invocation: invocation.Invocation
-    log: bytes
+    #: None: nothing was written and nothing went wrong.
+    log: bytes | None
     record: bytes
 
 
@@ -135,29 +136,27 @@ def pre_stop_s(function: model.Function) -> float | None:
     return function.pre_stop.timeout_s if function.pre_stop else None
 
 
-def head(call: invocation.Call, deadline_ms: int) -> list[str]:
-    """The words of an INVOKE frame. NUL separates them, so it cannot be part of one."""
-    words = [call.request_id, str(deadline_ms), str(call.retry_count)]
-    for pair in call.attributes.items():
-        words.extend(pair)
-    if any("\0" in word for word in words):
-        words = [word.replace("\0", "\ufffd") for word in words]
-    return words
+def words(call: invocation.Call) -> bytes:
+    """The words of an INVOKE frame after its deadline. NUL separates them, so it cannot be part of
+    one.
 
-
-def check(call: invocation.Call) -> None:
-    """Refuse what could be written neither into a frame nor into a record."""
-    words = [call.request_id]
+    Raises: errors.InvalidInput for what could be written neither into a frame nor into a record.
+    """
+    parts = [call.request_id, str(call.retry_count)]
     for pair in call.attributes.items():
-        words.extend(pair)
+        parts += pair
+    text = "\0".join(parts)
+    if text.count("\0") >= len(parts):
+        text = "\0".join([part.replace("\0", "\ufffd") for part in parts])
     try:
-        size = len("\0".join(words).encode())
+        said = text.encode()
     except UnicodeEncodeError as error:
         raise errors.InvalidInput("An attribute of the invocation is not text.") from error
-    if size > ATTRIBUTES_BYTES_MAX:
+    if len(said) > ATTRIBUTES_BYTES_MAX:
         raise errors.InvalidInput(
             f"The attributes of the invocation are longer than {ATTRIBUTES_BYTES_MAX} bytes."
         )
+    return said
 
 
 def conclude(
@@ -171,9 +170,12 @@ def conclude(
     output = ticket.output
     billed_ms = -(-result.duration_us // 1000)
     used_mb = round(process.memory_kib / KIB_PER_MB, 2) if process is not None else 0.0
-    log = logs.frame_log(call.request_id, output.text() if output else b"", result.log_error)
-    tail = b""
+    log, tail = None, b""
+    quiet = output is None and result.log_error is None
+    if call.log_tail or not quiet:
+        log = logs.frame_log(call.request_id, output.text() if output else b"", result.log_error)
     if call.log_tail:
+        assert log is not None, "a tail is cut from the log"
         closing = logs.summary(result.duration_us, billed_ms, function.memory_mb, used_mb)
         tail = logs.tail(log, closing)
     answer = invocation.Invocation(
@@ -188,7 +190,9 @@ def conclude(
         log_tail=tail,
         code_checksum=function.code_checksum,
     )
-    return Conclusion(answer, log, _record(call, function, result, answer, output))
+    return Conclusion(
+        answer, None if quiet else log, _record(call, function, result, answer, output)
+    )
 
 
 def _record(

@@ -3,12 +3,13 @@ it.
 
 Joins the pool (which decides), the launcher (which starts) and the instances (which run). Owns
 deployments: which code and configuration new requests get, and the orderly end of the old ones. No
-task per invocation: the instance's protocol resolves the caller's future.
+task per invocation: the instance's protocol tells the caller itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from headrace.core import errors
 from headrace.functions import (
     cache,
     frames,
+    history,
     invocation,
     launcher,
     outcome,
@@ -32,7 +34,6 @@ from headrace.store import ports
 TICK_BUSY_S = 0.02
 TICK_IDLE_S = 1.0
 
-Lookup = Callable[[str, str], model.Function | None]
 BlobPath = Callable[[str], Awaitable[Path]]
 
 
@@ -44,7 +45,7 @@ class Functions:
         *,
         spawner: launcher.Launcher,
         packages: cache.Packages,
-        lookup: Lookup,
+        lookup: deployments.Lookup,
         blob_path: BlobPath,
         records: ports.Records,
         clock: clocks.Clock,
@@ -60,20 +61,18 @@ class Functions:
         self._packages = packages
         self._lookup = lookup
         self._blob_path = blob_path
-        self._records = records
+        self._history = history.History(records)
         self._clock = clock
         self._random = random
         self._region = region
         starts_max = max(2, os.cpu_count() or 2)
         self._pool = pool.Pool(limits or scaling.Limits(starts_max=starts_max))
         self._load_timeout_s = load_timeout_s
-        self._deployments: dict[tuple[str, str], deployments.Deployment] = {}
-        self._by_key: dict[int, deployments.Deployment] = {}
+        self._deployments = deployments.Deployments(lookup, self._retire)
         self._lives: dict[int, deployments.Life] = {}
         self._tickets: dict[int, sandboxed.Ticket] = {}
         self._starts: set[asyncio.Task[None]] = set()
         self._last_number = 0
-        self._last_key = 0
         self._ticker: asyncio.TimerHandle | None = None
         self._ticks_fast = False
         self._closing = False
@@ -89,18 +88,44 @@ class Functions:
         When the caller is cancelled, a request that has not begun is dropped; one that runs is left
         to its end.
         """
+        done: asyncio.Future[invocation.Invocation] = asyncio.get_running_loop().create_future()
+        ticket = self.submit(call, functools.partial(_resolve, done))
+        try:
+            return await done
+        except asyncio.CancelledError:
+            self.abandon(ticket)
+            raise
+
+    def submit(self, call: invocation.Call, tell: sandboxed.Tell) -> sandboxed.Ticket:
+        """As `invoke`, without a task that waits: `tell` is called once with what it would return
+        or raise. It must not raise, and may be called before this returns.
+
+        Raises, at once: errors.FunctionNotFound, VersionNotFound, PayloadTooLarge, Unavailable.
+        """
         deployment = self._admit(call)
+        words = outcome.words(call)
         self._last_number = number = self._last_number % 0xFFFFFFFF + 1
-        future: asyncio.Future[invocation.Invocation] = asyncio.get_running_loop().create_future()
         now_us = self._clock.mono_us()
-        ticket = sandboxed.Ticket(number, call, deployment, future, now_us)
+        ticket = sandboxed.Ticket(number, call, words, deployment, tell, now_us)
         self._tickets[number] = ticket
         self._apply(self._pool.request(now_us, number, deployment.key, deployment.settings))
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._cancel(ticket)
-            raise
+        return ticket
+
+    def abandon(self, ticket: sandboxed.Ticket) -> None:
+        """The caller has gone away and is told nothing more: a request that has not begun is
+        dropped; one that runs is left to its end.
+        """
+        ticket.tell = None
+        if ticket.number not in self._tickets:
+            return
+        deployment = ticket.entry
+        assert isinstance(deployment, deployments.Deployment)
+        if self._pool.cancel(ticket.number, deployment.key):
+            del self._tickets[ticket.number]
+            return
+        for life in self._lives.values():
+            if life.instance is not None and life.deployment is deployment:
+                life.instance.cancel(ticket.number)
 
     async def check_package(self, data: bytes) -> str:
         """Unpack a package as instances will; return its sha256. Raises: errors.PackageInvalid."""
@@ -110,7 +135,7 @@ class Functions:
         """A function was changed or deleted: let instances of what it was go now rather than at the
         next request.
         """
-        deployment = self._deployments.get((account, name))
+        deployment = self._deployments.find(account, name)
         if deployment is None:
             return
         function = self._lookup(account, name)
@@ -153,7 +178,7 @@ class Functions:
         self._closing = True
         loop = asyncio.get_running_loop()
         await self._until(lambda: not self._tickets, loop.time() + grace_s)
-        for deployment in list(self._by_key.values()):
+        for deployment in self._deployments.open():
             self._retire(deployment)
         stop_by_s = loop.time()
         for life in self._lives.values():
@@ -188,46 +213,10 @@ class Functions:
     def _admit(self, call: invocation.Call) -> deployments.Deployment:
         if self._closing:
             raise errors.Unavailable("The server is stopping.")
-        if len(call.payload) > frames.PAYLOAD_BYTES_MAX:
-            raise errors.PayloadTooLarge(
-                f"payload size exceeds maximum allowed size ({frames.PAYLOAD_BYTES_MAX} bytes)"
-            )
-        outcome.check(call)
-        if call.qualifier not in ("LATEST", ""):
-            raise errors.VersionNotFound(
-                f"version or alias '{call.qualifier}' does not exist", got=call.qualifier
-            )
-        function = self._lookup(call.account, call.function)
-        if function is None:
-            raise errors.FunctionNotFound(f"function '{call.function}' does not exist")
-        deployment = self._deployments.get((call.account, call.function))
-        if deployment is not None and deployment.function is function:
-            return deployment
-        return self._deploy(call.account, function, deployment)
-
-    def _deploy(
-        self, account: str, function: model.Function, former: deployments.Deployment | None
-    ) -> deployments.Deployment:
-        """The deployment new requests go to; the former one drains when its processes are no longer
-        right.
-        """
-        if former is not None and deployments.same_process(former.function, function):
-            former.function = function
-            return former
-        self._last_key += 1
-        deployment = deployments.Deployment(account, function, self._last_key)
-        self._deployments[account, function.name] = deployment
-        self._by_key[deployment.key] = deployment
-        if former is not None:
-            self._retire(former)
-        return deployment
+        return self._deployments.admit(call)
 
     def _retire(self, deployment: deployments.Deployment) -> None:
-        deployment.retired = True
-        self._by_key.pop(deployment.key, None)
-        name = (deployment.account, deployment.function.name)
-        if self._deployments.get(name) is deployment:
-            del self._deployments[name]
+        self._deployments.close(deployment)
         orphans, commands = self._pool.retire(deployment.key)
         self._apply(commands)
         self._ask_again(self._tickets[number] for number in orphans)
@@ -274,11 +263,11 @@ class Functions:
         deployment = ticket.entry
         assert isinstance(deployment, deployments.Deployment)
         deadline_ms = self._clock.wall_ms() + deployment.function.timeout_s * 1000
-        process.send(ticket, outcome.head(ticket.call, deadline_ms), ahead=command.ahead)
+        process.send(ticket, b"%d\0%b" % (deadline_ms, ticket.words), ahead=command.ahead)
 
     def _start(self, command: pool.Start) -> None:
         assert isinstance(command.group, int)
-        life = deployments.Life(self._by_key[command.group], self._clock.wall_ms())
+        life = deployments.Life(self._deployments.keyed(command.group), self._clock.wall_ms())
         self._lives[command.instance] = life
         task = asyncio.get_running_loop().create_task(self._begin(command.instance, life))
         self._starts.add(task)
@@ -411,7 +400,7 @@ class Functions:
             self._finish(ticket, instance, outcome.died(instance, ticket, timeout_s))
         wanted: list[sandboxed.Ticket] = []
         for ticket in waiting:
-            if ticket.future.done():
+            if ticket.tell is None:
                 self._finish(ticket, instance, outcome.canceled())
             else:
                 wanted.append(ticket)
@@ -454,33 +443,33 @@ class Functions:
         if result.error_type is not None:
             self._count["errors"] += 1
         end = outcome.conclude(ticket, process, deployment.function, result)
-        at_ms, stream, request_id = self._clock.wall_ms(), deployment.stream, ticket.call.request_id
-        self._records.write(ports.LogLine(at_ms, stream, request_id, "log", end.log))
-        self._records.write(ports.LogLine(at_ms, stream, request_id, "invocation", end.record))
-        if not ticket.future.done():
-            ticket.future.set_result(end.invocation)
+        self._history.note(
+            self._clock.wall_ms(), deployment.stream, ticket.call.request_id, end.log, end.record
+        )
+        if ticket.tell is not None:
+            ticket.tell(end.invocation)
         if self._closing:
             self._changed.set()
 
     def _refuse(self, ticket: sandboxed.Ticket, error: errors.HeadraceError) -> None:
         del self._tickets[ticket.number]
-        if not ticket.future.done():
-            ticket.future.set_exception(error)
+        if ticket.tell is not None:
+            ticket.tell(error)
         if self._closing:
             self._changed.set()
 
-    def _cancel(self, ticket: sandboxed.Ticket) -> None:
-        """The caller has gone away."""
-        if ticket.number not in self._tickets:
-            return
-        deployment = ticket.entry
-        assert isinstance(deployment, deployments.Deployment)
-        if self._pool.cancel(ticket.number, deployment.key):
-            del self._tickets[ticket.number]
-            return
-        for life in self._lives.values():
-            if life.instance is not None and life.deployment is deployment:
-                life.instance.cancel(ticket.number)
+
+def _resolve(
+    done: asyncio.Future[invocation.Invocation],
+    result: invocation.Invocation | errors.HeadraceError,
+) -> None:
+    """Wake the caller of `invoke`, unless it was cancelled in this very turn."""
+    if done.done():
+        return
+    if isinstance(result, errors.HeadraceError):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
 
 
 def _function_of(ticket: sandboxed.Ticket) -> model.Function:

@@ -1,55 +1,55 @@
 """The sender behind a function's asynchronous queue: runs the function with what it was sent.
 
-Owns nothing but the way from a queued call to `invoke`; retries and dead letters belong to the
+Owns nothing but the way from a queued call to `begin`; retries and dead letters belong to the
 queue's subscription like those of any other target.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
 
 import msgspec
 
+from headrace.core import calling, delivery
 from headrace.core import clock as clocks
-from headrace.core import delivery
 from headrace.targets import function
 
 
 class CallSender:
     """Runs queued calls of one function."""
 
-    def __init__(self, name: str, clock: clocks.Clock, *, invoke: function.Invoke) -> None:
+    def __init__(self, name: str, clock: clocks.Clock, *, begin: calling.Begin) -> None:
         self._name = name
-        self._clock = clock
-        self._invoke = invoke
+        self._caller = function.Caller(begin, clock)
 
     async def send(
         self, batch: Sequence[delivery.Message], deadline_us: int
     ) -> Sequence[delivery.Outcome]:
-        return await asyncio.gather(*(self._send(message, deadline_us) for message in batch))
+        return await function.waited(self, batch, deadline_us)
 
-    async def close(self) -> None:
-        """Instances belong to the pool."""
-
-    async def _send(self, message: delivery.Message, deadline_us: int) -> delivery.Outcome:
+    def start(
+        self, message: delivery.Message, deadline_us: int, answered: delivery.Answered
+    ) -> delivery.Attempt | None:
+        """See `delivery.Starter`."""
         try:
             payload = payload_of(message.body)
         except ValueError as error:
-            return delivery.failed("poisoned", 0, f"not an asynchronous call: {error}")
-        call = function.Call(
+            answered(delivery.failed("poisoned", 0, f"not an asynchronous call: {error}"))
+            return None
+        call = calling.Call(
             account=message.account,
             function=self._name,
-            qualifier="LATEST",
             payload=payload,
             # The id the caller was told: logs, trace and answer share it, over every try.
             request_id=message.event_id,
-            attributes={},
             retry_count=message.attempt - 1,
         )
-        return await function.run(self._invoke, call, self._clock, deadline_us)
+        return self._caller.start(call, deadline_us, answered)
+
+    async def close(self) -> None:
+        """Instances belong to the pool."""
 
 
 class _Waiting(msgspec.Struct):

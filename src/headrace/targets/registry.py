@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from headrace.core import calling, delivery
 from headrace.core import clock as clocks
-from headrace.core import delivery
 from headrace.resources import model
 from headrace.resources import targets as readings
 from headrace.targets import function, plugged, push, queue
@@ -27,13 +27,13 @@ class Registry:
         *,
         pushers: push.Pushers,
         clock: clocks.Clock,
-        invoke: function.Invoke,
+        begin: calling.Begin,
         openers: Mapping[str, plugged.Opener] | None = None,
     ) -> None:
         """openers: type of target → what opens it, of plug-ins."""
         self.pushers = pushers
         self.clock = clock
-        self.invoke = invoke
+        self.begin = begin
         self._openers = dict(openers or {})
 
     def open(self, target: model.Target) -> delivery.Sender:
@@ -59,7 +59,7 @@ def _call(registry: Registry, target: model.Target) -> delivery.Sender:
         readings.qualifier_of(target),
         registry.clock,
         asynchronous=readings.is_async(target),
-        invoke=registry.invoke,
+        begin=registry.begin,
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import time
 
 import msgspec
 import pytest
 
-from headrace.core import delivery, errors, limits
+from headrace.core import calling, delivery, errors, limits
 from headrace.targets import asynchronous, function
 
 pytestmark = pytest.mark.anyio
@@ -32,27 +33,29 @@ class World:
     """Notes the calls; answers or raises what a test sets."""
 
     def __init__(self) -> None:
-        self.invoked: list[function.Call] = []
-        self.result: Answer | Exception = Answer()
+        self.invoked: list[calling.Call] = []
+        self.result: Answer | errors.HeadraceError = Answer()
+        self.refused_later = False
+        self.begun = asyncio.Event()
         self.hang = False
         self.cancelled = False
 
-    async def invoke(self, call: function.Call) -> Answer:
+    def begin(self, call: calling.Call, told: calling.Told) -> calling.Abandon:
         self.invoked.append(call)
-        if self.hang:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                self.cancelled = True
-                raise
-        if isinstance(self.result, Exception):
+        self.begun.set()
+        if isinstance(self.result, errors.HeadraceError) and not self.refused_later:
             raise self.result
-        return self.result
+        if not self.hang:
+            asyncio.get_running_loop().call_soon(told, self.result)
+        return self._abandon
+
+    def _abandon(self) -> None:
+        self.cancelled = True
 
     def sender(self, *, asynchronous: bool = False) -> function.FunctionSender:
         return function.FunctionSender(
             "hello", "LATEST", Clock(),
-            asynchronous=asynchronous, invoke=self.invoke,
+            asynchronous=asynchronous, begin=self.begin,
         )  # fmt: skip
 
 
@@ -126,6 +129,7 @@ async def test_a_functions_error_is_tried_again() -> None:
     assert outcome.detail == b'{"errorMessage":"x"}'
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "after a while"])
 @pytest.mark.parametrize(
     ("raised", "kind", "code"),
     [
@@ -137,10 +141,10 @@ async def test_a_functions_error_is_tried_again() -> None:
     ],
 )
 async def test_each_refusal_to_run_has_its_class(
-    raised: errors.HeadraceError, kind: str, code: int
+    raised: errors.HeadraceError, kind: str, code: int, later: bool
 ) -> None:
     world = World()
-    world.result = raised
+    world.result, world.refused_later = raised, later
     (outcome,) = await send(world.sender(), message())
     assert (outcome.ok, outcome.kind, outcome.code) == (False, kind, code)
     assert raised.message in outcome.text
@@ -152,6 +156,42 @@ async def test_a_run_past_the_deadline_is_cancelled_and_down() -> None:
     (outcome,) = await send(world.sender(), message(), seconds=0.05)
     assert outcome.kind == "down"
     assert world.cancelled
+
+
+async def test_a_sender_whose_caller_is_cancelled_gives_the_call_up() -> None:
+    world = World()
+    world.hang = True
+    task = asyncio.create_task(send(world.sender(), message()))
+    await world.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.cancelled
+
+
+async def test_each_call_has_its_own_deadline_on_the_one_timer() -> None:
+    """The later call, begun first, neither hides nor shares the deadline of the earlier one."""
+    world = World()
+    world.hang = True
+    told: asyncio.Queue[tuple[int, delivery.Outcome]] = asyncio.Queue()
+    sender, now_us = world.sender(), Clock().mono_us()
+    for number, wait_us in enumerate((5_000_000, 20_000, 60_000)):
+        answered = functools.partial(lambda n, outcome: told.put_nowait((n, outcome)), number)
+        sender.start(message(), now_us + wait_us, answered)
+    async with asyncio.timeout(3):
+        ended = [await told.get() for _ in range(2)]
+    assert [(number, outcome.kind) for number, outcome in ended] == [(1, "down"), (2, "down")]
+
+
+async def test_a_call_that_was_given_up_tells_nothing() -> None:
+    world = World()
+    told: list[delivery.Outcome] = []
+    attempt = world.sender().start(message(), Clock().mono_us() + 5_000_000, told.append)
+    assert attempt is not None
+    attempt.cancel()
+    await asyncio.sleep(0)
+    assert world.cancelled
+    assert told == []
 
 
 async def test_a_large_result_is_kept_by_its_head_only() -> None:
@@ -168,7 +208,7 @@ def waiting(payload: bytes) -> bytes:
 
 
 async def run_queued(world: World, body: bytes) -> delivery.Outcome:
-    sender = asynchronous.CallSender("hello", Clock(), invoke=world.invoke)
+    sender = asynchronous.CallSender("hello", Clock(), begin=world.begin)
     changes = {"params": {}, "body": body, "event_id": "R-9", "request_id": "R-10"}
     (outcome,) = await send(sender, msgspec.structs.replace(message(), **changes))
     return outcome

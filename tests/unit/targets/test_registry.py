@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.core import delivery
+from headrace.core import calling, delivery
 from headrace.resources import model
 from headrace.resources import target_params as checks
-from headrace.targets import egress, function, kinds, push, registry
+from headrace.targets import egress, kinds, push, registry
 
 pytestmark = pytest.mark.anyio
 
@@ -30,16 +30,17 @@ class Answer(msgspec.Struct):
 
 class World:
     def __init__(self) -> None:
-        self.invoked: list[function.Call] = []
+        self.invoked: list[calling.Call] = []
         self.registry = registry.Registry(
             pushers=push.Pushers(egress.Egress(allow_private=False), Clock()),
             clock=Clock(),
-            invoke=self._invoke,
+            begin=self._begin,
         )
 
-    async def _invoke(self, call: function.Call) -> Answer:
+    def _begin(self, call: calling.Call, told: calling.Told) -> calling.Abandon:
         self.invoked.append(call)
-        return Answer()
+        told(Answer())
+        return lambda: None
 
     async def send(self, target: model.Target, body: bytes = b"{}") -> delivery.Outcome:
         sender = self.registry.open(target)

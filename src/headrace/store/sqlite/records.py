@@ -11,12 +11,13 @@ import asyncio
 import datetime
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
+import msgspec
 
 from headrace.store import ports
 from headrace.store.settings import MIB
@@ -34,13 +35,45 @@ _FILE_PART = 8
 _SUFFIX = ".db"
 _HOUR = "%Y-%m-%dT%H"
 
+#: Lines that go into one row: a row costs as much as thirty lines inside one.
+_PACK_LINES_MAX = 512
+_PACK_BYTES_MAX = 256 * 1024
+
+# `line` is how lines were kept at first, a row each: it is read and not written any more.
 _SCHEMA = """
+CREATE TABLE IF NOT EXISTS pack (
+    stream TEXT NOT NULL, last_ms INTEGER NOT NULL, first_ms INTEGER NOT NULL,
+    lines INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS pack_stream ON pack (stream, last_ms);
 CREATE TABLE IF NOT EXISTS line (
     at_ms INTEGER NOT NULL, stream TEXT NOT NULL, request_id TEXT NOT NULL, kind TEXT NOT NULL,
     body BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS line_stream ON line (stream, at_ms);
 """
+
+#: What a pack holds of a line: time, request id, kind, body; the stream is the pack's.
+_Packed = tuple[int, str, str, bytes]
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[_Packed]).decode
+
+
+class _Sought(msgspec.Struct, frozen=True):
+    """What a reader asked for."""
+
+    stream: str
+    start_ms: int
+    stop_ms: int
+    request_id: str | None
+    kind: str | None
+    limit: int
+
+    def fits(self, at_ms: int, request_id: str, kind: str) -> bool:
+        return (
+            self.start_ms <= at_ms < self.stop_ms
+            and self.request_id in (None, request_id)
+            and self.kind in (None, kind)
+        )
 
 
 class SqliteRecords:
@@ -90,15 +123,8 @@ class SqliteRecords:
         limit: int = 1000,
     ) -> list[ports.LogLine]:
         await self._flush()
-        where = "stream = :stream AND at_ms >= :start AND at_ms < :stop"
-        bindings: dict[str, str | int] = {"stream": stream, "start": start_ms, "stop": stop_ms}
-        if request_id is not None:
-            where += " AND request_id = :request"
-            bindings["request"] = request_id
-        if kind is not None:
-            where += " AND kind = :kind"
-            bindings["kind"] = kind
-        return await self._run(lambda: self._read(where, bindings, limit))
+        sought = _Sought(stream, start_ms, stop_ms, request_id, kind, limit)
+        return await self._run(lambda: self._read(sought))
 
     def dropped(self) -> int:
         return self._dropped
@@ -148,10 +174,9 @@ class SqliteRecords:
 
     def _write_hour(self, hour: str, lines: list[ports.LogLine]) -> None:
         connection = self._connection(self._file_of(hour))
-        rows = [(one.at_ms, one.stream, one.request_id, one.kind, one.body) for one in lines]
         # A failed write closes the file (see `_write`), which rolls back.
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT INTO line VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO pack VALUES (?, ?, ?, ?, ?)", _packs(lines))
         connection.execute("COMMIT")
 
     def _file_of(self, hour: str) -> Path:
@@ -178,27 +203,21 @@ class SqliteRecords:
         self._open_file = (path, connection)
         return connection
 
-    def _read(self, where: str, bindings: dict[str, str | int], limit: int) -> list[ports.LogLine]:
+    def _read(self, sought: _Sought) -> list[ports.LogLine]:
         found: list[ports.LogLine] = []
         for path in reversed(self._files()):
-            if not _may_hold(path, int(bindings["start"]), int(bindings["stop"])):
+            if not _may_hold(path, sought.start_ms, sought.stop_ms):
                 continue
             try:
-                rows = self._connection(path).execute(
-                    "SELECT at_ms, stream, request_id, kind, body FROM line"
-                    f" WHERE {where} ORDER BY at_ms DESC, rowid DESC LIMIT {limit:d}",
-                    bindings,
-                )
-                found += [ports.LogLine(*row) for row in rows]
+                found = _read_file(self._connection(path), sought) + found
             except apsw.Error as error:
                 # One bad file must not hide the others.
                 self.failure = str(error)
                 self._close_file()
-            if len(found) >= limit:
+            if len(found) >= sought.limit:
                 break
-        found.reverse()
-        found.sort(key=lambda line: line.at_ms)
-        return found[max(0, len(found) - limit) :]
+        found.sort(key=_time_of)
+        return found[max(0, len(found) - sought.limit) :]
 
     def _drop_oldest(self) -> int:
         """Remove the oldest files until the rest fits and return how many lines went with them."""
@@ -217,7 +236,14 @@ class SqliteRecords:
 
     def _lines_in(self, path: Path) -> int:
         try:
-            row = self._connection(path).execute("SELECT count(*) FROM line").fetchone()
+            row = (
+                self._connection(path)
+                .execute(
+                    "SELECT (SELECT count(*) FROM line)"
+                    " + (SELECT coalesce(sum(lines), 0) FROM pack)"
+                )
+                .fetchone()
+            )
         except apsw.Error as error:
             self.failure = str(error)
             return 0
@@ -230,6 +256,71 @@ class SqliteRecords:
         if self._open_file is not None:
             self._open_file[1].close()
             self._open_file = None
+
+
+def _packs(lines: Sequence[ports.LogLine]) -> Iterator[tuple[str, int, int, int, bytes]]:
+    """Yield rows that hold `lines`, in their order within each stream."""
+    by_stream: dict[str, list[ports.LogLine]] = {}
+    for line in lines:
+        by_stream.setdefault(line.stream, []).append(line)
+    for stream, chosen in by_stream.items():
+        pack: list[_Packed] = []
+        size = 0
+        for line in chosen:
+            if len(pack) >= _PACK_LINES_MAX or (pack and size + len(line.body) > _PACK_BYTES_MAX):
+                yield _row(stream, pack)
+                pack, size = [], 0
+            pack.append((line.at_ms, line.request_id, line.kind, line.body))
+            size += len(line.body)
+        yield _row(stream, pack)
+
+
+def _row(stream: str, pack: list[_Packed]) -> tuple[str, int, int, int, bytes]:
+    times = [line[0] for line in pack]
+    return stream, max(times), min(times), len(pack), _encode(pack)
+
+
+def _read_file(connection: disks.Connection, sought: _Sought) -> list[ports.LogLine]:
+    """Return the newest lines of one file that fit, ascending by time, at most `limit`."""
+    found: list[ports.LogLine] = []
+    for last_ms, body in connection.execute(
+        "SELECT last_ms, body FROM pack WHERE stream = ? AND last_ms >= ? AND first_ms < ?"
+        " ORDER BY last_ms DESC, rowid DESC",
+        (sought.stream, sought.start_ms, sought.stop_ms),
+    ):
+        # A pack further back cannot hold a line as new as the oldest one that is kept.
+        if len(found) >= sought.limit and last_ms < found[-sought.limit].at_ms:
+            return found[-sought.limit :]
+        older = [
+            ports.LogLine(at_ms, sought.stream, request_id, kind, data)
+            for at_ms, request_id, kind, data in _decode(body)
+            if sought.fits(at_ms, request_id, kind)
+        ]
+        found = older + found
+        found.sort(key=_time_of)
+    found = _read_rows(connection, sought) + found
+    found.sort(key=_time_of)
+    return found[max(0, len(found) - sought.limit) :]
+
+
+def _read_rows(connection: disks.Connection, sought: _Sought) -> list[ports.LogLine]:
+    """The same of the lines that are kept a row each."""
+    found: list[ports.LogLine] = []
+    for row in connection.execute(
+        "SELECT at_ms, stream, request_id, kind, body FROM line WHERE stream = ?"
+        " AND at_ms >= ? AND at_ms < ? ORDER BY at_ms DESC, rowid DESC",
+        (sought.stream, sought.start_ms, sought.stop_ms),
+    ):
+        if sought.fits(row[0], row[2], row[3]):
+            found.append(ports.LogLine(*row))
+        if len(found) >= sought.limit:
+            break
+    found.reverse()
+    return found
+
+
+def _time_of(line: ports.LogLine) -> int:
+    return line.at_ms
 
 
 def _hour_of(at_ms: int) -> str:

@@ -106,3 +106,55 @@ async def test_lines_are_written_without_being_asked_for(tmp_path: Path) -> None
     await again.open()
     assert len(await again.read("a/f")) == 1
     await again.close()
+
+
+async def test_lines_that_an_earlier_version_kept_a_row_each_are_still_read(tmp_path: Path) -> None:
+    """Old rows and new packs in one file: one order, one limit, one count of what is dropped."""
+    directory = Directory.open(tmp_path)
+    folder = tmp_path / "records"
+    folder.mkdir()
+    old = apsw.Connection(str(folder / "1970-01-01T00.db"))
+    old.execute(
+        "CREATE TABLE line (at_ms INTEGER NOT NULL, stream TEXT NOT NULL,"
+        " request_id TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL);"
+        "CREATE INDEX line_stream ON line (stream, at_ms)"
+    )
+    rows = [(number, "a/f", f"r{number}", "log", b"old") for number in range(10)]
+    old.executemany("INSERT INTO line VALUES (?, ?, ?, ?, ?)", rows)
+    old.close()
+    records = SqliteRecords(directory)
+    await records.open()
+    for number in range(10, 20):
+        records.write(ports.LogLine(number, "a/f", f"r{number}", "log", b"new"))
+    assert [line.at_ms for line in await records.read("a/f")] == list(range(20))
+    newest = await records.read("a/f", limit=13)
+    assert [(line.at_ms, line.body) for line in newest][:4] == [
+        (7, b"old"), (8, b"old"), (9, b"old"), (10, b"new"),
+    ]  # fmt: skip
+    assert [line.at_ms for line in await records.read("a/f", request_id="r4")] == [4]
+    await records.close()
+
+
+async def test_the_newest_lines_are_found_when_the_clock_went_back_between_packs(
+    tmp_path: Path,
+) -> None:
+    records = SqliteRecords(Directory.open(tmp_path))
+    await records.open()
+    for at_ms in (500, 100, 900, 50, 700):
+        for number in range(3):
+            records.write(ports.LogLine(at_ms + number, "a/f", "r", "log", b"x"))
+        await records.read("a/f", limit=1)  # each burst into a pack of its own
+    kept = await records.read("a/f", limit=7)
+    assert [line.at_ms for line in kept] == [502, 700, 701, 702, 900, 901, 902]
+    await records.close()
+
+
+async def test_a_burst_larger_than_a_pack_keeps_its_order(tmp_path: Path) -> None:
+    records = SqliteRecords(Directory.open(tmp_path))
+    await records.open()
+    for number in range(2_000):
+        records.write(ports.LogLine(7, f"a/{number % 2}", str(number), "log", bytes(number)))
+    kept = await records.read("a/1", limit=5_000)
+    assert [line.request_id for line in kept] == [str(number) for number in range(1, 2_000, 2)]
+    assert [len(line.body) for line in kept] == list(range(1, 2_000, 2))
+    await records.close()

@@ -27,7 +27,7 @@ OK, ERROR, CANCELLED = 0, 1, 2
 READ_BYTES = 64 * 1024
 PYC_HEADER_BYTES = 16
 #: The context of a hook: no request id, no deadline, no retries.
-HOOK_HEAD = "\0".join(("", "0", "0"))
+HOOK_HEAD = "\0".join(("0", "", "0"))
 
 _extras: "dict[str, Any]" = {}
 
@@ -166,7 +166,7 @@ class Context:
     """
 
     def __init__(self, settings: "dict[str, str]", head: str, handler: str) -> None:
-        request_id, deadline_ms, retry_count, *pairs = head.split("\0")
+        deadline_ms, request_id, retry_count, *pairs = head.split("\0")
         self.request_id = request_id
         self.deadline_ms = int(deadline_ms)
         self.retry_count = int(retry_count)
