@@ -51,8 +51,11 @@ class Kind(Generic[R]):
     def key(self, account: str, *path: str) -> ports.Key:
         """Return `account/kind/path…`."""
         parts = (account, self.name, *path)
-        assert all(map(is_key_part, parts)), f"bad key parts {parts}"
-        return "/".join(parts)
+        key = "/".join(parts)
+        # `is_key_part` of every part, said so that it costs little: this runs for every delivery.
+        assert all(parts), f"an empty part in {parts}"
+        assert key.count("/") == len(parts) - 1, f"a slash inside a part of {parts}"
+        return key
 
     def prefix(self, account: str, *path: str) -> ports.Key:
         return "/".join((account, self.name, *path, ""))
