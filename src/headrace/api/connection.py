@@ -180,7 +180,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         finally:
             begun.response_complete = True
             self.tasks.discard(begun.task)
-            if self.cycle is begun:
+            latest: object = self.cycle
+            if latest is begun:
                 # An idle connection holds no body.
                 self.cycle = None  # type: ignore[assignment]
             if not begun.keep_alive:
