@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
 
@@ -180,8 +180,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         finally:
             begun.response_complete = True
             self.tasks.discard(begun.task)
-            latest: object = self.cycle
-            if latest is begun:
+            if cast("object", self.cycle) is begun:
                 # An idle connection holds no body.
                 self.cycle = None  # type: ignore[assignment]
             if not begun.keep_alive:
