@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TypeAlias
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -49,13 +50,12 @@ def test_exactly_the_events_with_a_repeated_attribute_are_refused(
     inner = ",".join(f"{ahead}{name}{before}:{behind}{value}{after}" for name, value in members)
     text = f"{end}{{{inner}}}{end}"
     names = [json.loads(name) for name, _ in members]
-    try:
-        parsed = event.parse(text.encode(), limits.WIDE)
-    except errors.EventRefused as refusal:
-        assert len(set(names)) < len(names), refusal.message
-        assert refusal.code == "JsonAttributeInvalid"
+    if len(set(names)) < len(names):
+        with pytest.raises(errors.EventRefused) as caught:
+            event.parse(text.encode(), limits.WIDE)
+        assert caught.value.code == "JsonAttributeInvalid"
         return
-    assert len(set(names)) == len(names)
+    parsed = event.parse(text.encode(), limits.WIDE)
     wanted = json.loads(text)
     taken = {key: wanted[key] for key in wanted if key == "data" or wanted[key] is not None}
     assert json.loads(parsed.body()) == {"specversion": "1.0", **taken}
