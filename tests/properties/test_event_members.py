@@ -51,9 +51,9 @@ def test_exactly_the_events_with_a_repeated_attribute_are_refused(
     text = f"{end}{{{inner}}}{end}"
     names = [json.loads(name) for name, _ in members]
     if len(set(names)) < len(names):
-        with pytest.raises(errors.EventRefused) as refusal:
+        with pytest.raises(errors.EventRefused) as caught:
             event.parse(text.encode(), limits.WIDE)
-        assert refusal.value.code == "JsonAttributeInvalid"
+        assert caught.value.code == "JsonAttributeInvalid"
         return
     parsed = event.parse(text.encode(), limits.WIDE)
     wanted = json.loads(text)
