@@ -43,8 +43,9 @@ class Lane:
         self.closed = False
         #: Its rule or function is gone: what fails now is dropped, not retried.
         self.deleted = False
-        #: The delivery a lane with `block_on_error` stands at.
-        self.stuck: int | None = None
+        #: The deliveries a lane with `block_on_error` stands at: what ran beside the first one may
+        #: fail for good, too.
+        self.stuck: set[int] = set()
         self.running: dict[int, asyncio.Task[None]] = {}
         self._host = host
         self._ready: deque[tuple[int, ports.Record, int]] = deque()
@@ -59,6 +60,8 @@ class Lane:
         self._step = LOAD_RECORDS_FIRST
         #: Positions that are being moved elsewhere: they are not started here.
         self._leaving: set[int] = set()
+        #: When those of them that wait for a retry are due.
+        self._held: dict[int, int] = {}
 
     # -- from the journal -------------------------------------------------------------------------
 
@@ -70,7 +73,7 @@ class Lane:
         if known is not None:  # a carried copy keeps its schedule, and loading passes it by
             if not self._behind:
                 self._cursor = position
-            self._resume(position, known)
+            self._resume(position, known, record.origin)
             return
         if self._behind:
             return
@@ -94,25 +97,29 @@ class Lane:
             self._resume(position, known)
         self.pump()
 
-    def _resume(self, position: int, known: ledgers.Retry) -> None:
-        """Go on with a delivery whose attempts so far were made elsewhere."""
-        policy = self.subscription.policy
-        if self.subscription.block_on_error and known.attempt > policy.retries_max:
-            self.stuck = position
-        self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
+    def _resume(self, position: int, known: ledgers.Retry, before: int | None = None) -> None:
+        """Go on with a delivery whose attempts so far were made elsewhere; `before`: at which
+        position."""
+        if known.parked and self.subscription.block_on_error:
+            self.stuck.add(position)
+        due = self._held.pop(before or position, None)
+        if due is None:
+            self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
+        else:  # it failed in this life: the monotonic clock knows better than the wall
+            self._schedule_at(position, known.attempt + 1, due)
 
     def update(self, subscription: subscriptions.Subscription) -> None:
         """Open deliveries use the newest configuration; an edit also frees a lane that is stuck."""
         self.subscription = subscription
-        if self.stuck is not None:
+        if self.stuck:
             self._due = [
-                (0 if position == self.stuck else due, position, attempt)
+                (0 if position in self.stuck else due, position, attempt)
                 for due, position, attempt in self._due
             ]
             heapq.heapify(self._due)
             self._arm()
             if not subscription.block_on_error:
-                self.stuck = None
+                self.stuck.clear()
         self.pump()
 
     def close(self) -> None:
@@ -134,8 +141,7 @@ class Lane:
     def forget(self, positions: frozenset[int]) -> None:
         """These are being moved elsewhere; drop them from the window until `release`."""
         self._leaving |= positions
-        if self.stuck in positions:  # the copy stands in its place
-            self.stuck = None
+        self._held.update({where: due for due, where, _ in self._due if where in positions})
         kept = [entry for entry in self._ready if entry[0] not in positions]
         gone = sum(len(entry[1].body) for entry in self._ready if entry[0] in positions)
         self._ready = deque(kept)
@@ -149,6 +155,8 @@ class Lane:
         self._leaving -= positions
         if self.closed:
             return
+        # Only now: while they were on their way, the lane had to stand.
+        self.stuck -= {position for position in positions if position not in self.state.open}
         for position in sorted(positions):
             if position not in self.state.open:
                 continue
@@ -157,6 +165,8 @@ class Lane:
                 self._resume(position, known)
             elif position <= self._cursor:  # later ones are still to be loaded
                 self._schedule(position, 1, 0)
+        for position in positions:
+            self._held.pop(position, None)
         self.pump()
 
     # -- keeping it moving ------------------------------------------------------------------------
@@ -166,7 +176,7 @@ class Lane:
         if self.closed or self._host.stopping:
             return
         while self._ready and len(self.running) < self.subscription.concurrency:
-            if self.stuck is not None and not self._stuck_first():
+            if self.stuck and not self._stuck_first():
                 break
             position, record, attempt = self._ready.popleft()
             size = len(record.body)
@@ -188,9 +198,9 @@ class Lane:
         )
 
     def _stuck_first(self) -> bool:
-        """Bring the delivery the lane stands at to the front; False while it is not loaded."""
+        """Bring a delivery the lane stands at to the front; False while none is loaded."""
         for index, entry in enumerate(self._ready):
-            if entry[0] == self.stuck:
+            if entry[0] in self.stuck:
                 del self._ready[index]
                 self._ready.appendleft(entry)
                 return True
@@ -281,7 +291,9 @@ class Lane:
     # -- retries ----------------------------------------------------------------------------------
 
     def _schedule(self, position: int, attempt: int, wait_ms: int) -> None:
-        due = self._host.clock.mono_us() + wait_ms * 1000
+        self._schedule_at(position, attempt, self._host.clock.mono_us() + wait_ms * 1000)
+
+    def _schedule_at(self, position: int, attempt: int, due: int) -> None:
         heapq.heappush(self._due, (due, position, attempt))
         if self._due[0][1] == position:
             self._arm()
@@ -299,7 +311,7 @@ class Lane:
         self._timer = None
         # A full window is drained first, and `pump` comes back here; but a lane that stands at a
         # delivery starts nothing else.
-        if self._reloading or (self._ready and self.stuck is None and self._window_full()):
+        if self._reloading or (self._ready and not self.stuck and self._window_full()):
             return
         now = self._host.clock.mono_us()
         ripe: list[tuple[int, int]] = []
@@ -318,6 +330,7 @@ class Lane:
         except Exception:
             for position, attempt in ripe:
                 self.again(position, attempt, FAILED_READ_MS)
+            self._arm()  # what was due before these has no timer now
             raise
         finally:
             self._reloading = False

@@ -270,7 +270,7 @@ class Bus:
         return Delivery(letters.head(record.body).id, rule, target, state, tuple(attempts))
 
     def _attempt(self, at_ms: int, fact: ports.Settlement) -> Attempt:
-        is_retry = fact.verdict is ports.Verdict.RETRY
+        is_retry = fact.verdict in (ports.Verdict.RETRY, ports.Verdict.PARKED)
         began_ms = self._shard.clock.WALL_START_MS + int(self._start_s * 1000)
         return Attempt(
             fact.attempt, (at_ms - began_ms) / 1000, fact.code,
