@@ -1,4 +1,4 @@
-"""An account of the journal of its own: every durable frame, told to it at the moment it is durable.
+"""An account of the journal of its own: every frame, told to it when it is durable.
 
 Shares no code with the ledger: plain sets and counts. Checks what a frame may say (attempt numbers,
 who may close what, letters, copies) and what the ledger must have made of all of them.
@@ -129,7 +129,7 @@ class Chronicle:
             return
         tally = self.tally(fact.subscription)
         if life.closed is not None:
-            # A delete drops what was open when it came, and an answer may be on its way to the disk.
+            # A delete drops what was open when it came; an answer may be on its way to the disk.
             drop_beside = V.DROPPED in (fact.verdict, life.closed)
             check(drop_beside, "a closed delivery stays closed", at, life.closed, fact.verdict)
             tally.counts["stray"] += 1
@@ -161,7 +161,7 @@ class Chronicle:
     def _check_brought(self, frame: ports.Frame, moved: set[tuple[int, int]]) -> None:
         """Letters, queue messages and calls stand in the frame of the settlement that brings them,
         one for each."""
-        bus_of, terms = self._world.bus_number, self._world.watch.terms
+        bus_of, watch = self._world.bus_number, self._world.watch
         internal = {bus_of(name) for name in ("~dead", "~queues", "~async")}
         expected = Counter[tuple[int, int]]()
         resent: set[int] = set()
@@ -169,7 +169,7 @@ class Chronicle:
             position = int(fact.position)
             if fact.verdict is V.DEAD:
                 expected[position, bus_of("~dead")] += 1
-            elif fact.verdict is V.DELIVERED and (brings := terms[fact.subscription].brings):
+            elif fact.verdict is V.DELIVERED and (brings := watch.brought(fact)):
                 expected[position, bus_of(brings)] += 1
             elif fact.verdict is V.DROPPED and fact.code == ports.DropReason.RESENT:
                 resent.add(position)

@@ -1,4 +1,4 @@
-"""A seed is all that a failure needs: the same seed is the same run, in this process and another."""
+"""A seed is all that a failure needs: the same seed is the same run, in every process."""
 
 from __future__ import annotations
 

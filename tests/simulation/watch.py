@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.bus import subscription as subscriptions
 from headrace.core import delivery, retry
-from headrace.resources import model, settings, targets
+from headrace.resources import model
 from headrace.store import ports
 from tests.simulation import network
 
@@ -31,8 +31,6 @@ class Terms(msgspec.Struct):
     policy: retry.RetryPolicy
     concurrency: int = subscriptions.CONCURRENCY_DEFAULT
     blocks: bool = False
-    #: Bus of what a delivered message must bring forth, "" for none.
-    brings: str = ""
     #: How often it was configured.
     edits: int = 0
 
@@ -151,7 +149,8 @@ class Watch:
         at = (token.root, number)
         if outcome.kind == "ok":
             self.stuck.get(number, {}).pop(token.root, None)
-            self.unsettled[token.position, number] = world.now_s()
+            if outcome.forward is None:  # else it may want room that there is none of
+                self.unsettled[token.position, number] = world.now_s()
             self._ended.pop(at, None)
             return
         shortest = shortest_ms(terms.policy, token.attempt)
@@ -185,8 +184,15 @@ class Watch:
         if (life.root, life.subscription, fact.attempt) in self._exhausted:
             self._stood.add((life.root, life.subscription))
 
+    def brought(self, fact: ports.Settlement) -> str:
+        """The bus on which a delivered message brings something forth, "" for none."""
+        outcome = self._outcomes.get((int(fact.position), fact.subscription, fact.attempt))
+        forward = None if outcome is None else outcome.forward
+        return "" if forward is None else {"queue": "~queues", "function": "~async"}[forward.to]
+
     def closed(self, life: chronicle.Life) -> None:
         """Whatever the verdict, nobody stands at it any more."""
+        self.unsettled.pop((life.position, life.subscription), None)
         self._stood.discard((life.root, life.subscription))
         self.stuck.get(life.subscription, {}).pop(life.root, None)
 
@@ -236,15 +242,9 @@ def shortest_ms(policy: retry.RetryPolicy, attempt: int) -> int | None:
 
 
 def terms_of(rule: model.Rule, target: model.Target) -> Terms:
-    brings = ""
-    if target.type == settings.QUEUE_TARGET:
-        brings = "~queues"
-    elif target.type == settings.FUNCTION_TARGET and targets.is_async(target):
-        brings = "~async"
     policy = retry.DECAY if target.retry == "EXPONENTIAL_DECAY_RETRY" else retry.BACKOFF
     return Terms(
-        f"{rule.name}/{target.id}", policy, target.concurrency or 10, target.errors == "NONE",
-        brings,
+        f"{rule.name}/{target.id}", policy, target.concurrency or 10, target.errors == "NONE"
     )  # fmt: skip
 
 

@@ -167,6 +167,7 @@ class Lane:
                 self._schedule(position, 1, 0)
         for position in positions:
             self._held.pop(position, None)
+        self._arm()
         self.pump()
 
     # -- keeping it moving ------------------------------------------------------------------------
@@ -309,9 +310,11 @@ class Lane:
     def _ripe(self) -> None:
         """Some retries are due: fetch their records and put them before the fresh ones."""
         self._timer = None
-        # A full window is drained first, and `pump` comes back here; but a lane that stands at a
-        # delivery starts nothing else.
-        if self._reloading or (self._ready and not self.stuck and self._window_full()):
+        if self._reloading:
+            return
+        if self._ready and self._window_full():  # it is drained first, and `pump` comes back here;
+            if self.stuck:  # but a lane that stands at a delivery starts nothing else
+                self._wake_stuck()
             return
         now = self._host.clock.mono_us()
         ripe: list[tuple[int, int]] = []
@@ -323,6 +326,20 @@ class Lane:
             self._host.spawn(self._reload(ripe))
         else:
             self._arm()
+
+    def _wake_stuck(self) -> None:
+        """Read what the lane stands at when it is due; all else that is due waits on disk."""
+        standing = sorted(entry for entry in self._due if entry[1] in self.stuck)
+        if not standing:  # ready, or running
+            return
+        wait_us = standing[0][0] - self._host.clock.mono_us()
+        if wait_us > 0:
+            self._timer = self._host.loop.call_later(wait_us / 1e6, self._ripe)
+            return
+        self._due.remove(standing[0])
+        heapq.heapify(self._due)
+        self._reloading = True
+        self._host.spawn(self._reload([standing[0][1:]]))
 
     async def _reload(self, ripe: list[tuple[int, int]]) -> None:
         try:

@@ -127,16 +127,23 @@ class Shard:
 def abandon(loop: virtual.VirtualLoop) -> None:
     """Throw away a loop with all its tasks; what they were about to do does not happen."""
     loop.set_exception_handler(_unheard)
-    tasks = asyncio.all_tasks(loop)
+    gone: set[asyncio.Task[Any]] = set()
+    while tasks := asyncio.all_tasks(loop) - gone:
+        gone |= tasks
+        for task in tasks:
+            _free(task)
     loop.close()
-    for task in tasks:
-        # It is pending on purpose, and nobody wants to hear of it.
-        setattr(task, "_log_destroy_pending", False)  # noqa: B010
-        work = cast("Coroutine[Any, Any, Any] | None", task.get_coro())
-        # What it holds is freed. It may want to wait for something, or to use the loop; it cannot.
-        with contextlib.suppress(RuntimeError):
-            if work is not None:  # it ended meanwhile
-                work.close()
+
+
+def _free(task: asyncio.Task[Any]) -> None:
+    # It is pending on purpose, and nobody wants to hear of it.
+    setattr(task, "_log_destroy_pending", False)  # noqa: B010
+    work = cast("Coroutine[Any, Any, Any] | None", task.get_coro())
+    # Its `finally` blocks run now. What they ask of the loop is never carried out; what they would
+    # wait for never comes, which is the error that is expected here.
+    with contextlib.suppress(RuntimeError):
+        if work is not None:  # it ended meanwhile
+            work.close()
 
 
 def _unheard(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
