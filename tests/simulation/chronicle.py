@@ -130,8 +130,9 @@ class Chronicle:
         tally = self.tally(fact.subscription)
         if life.closed is not None:
             # A delete drops what was open when it came; an answer may be on its way to the disk.
-            drop_beside = V.DROPPED in (fact.verdict, life.closed)
-            check(drop_beside, "a closed delivery stays closed", at, life.closed, fact.verdict)
+            # And retention moves what is on its way for a rule that is gone.
+            gone = V.DROPPED in (fact.verdict, life.closed) or not self._is_living(life)
+            check(gone, "a closed delivery stays closed", at, life.closed, fact.verdict)
             tally.counts["stray"] += 1
             return
         if fact.verdict in (V.DELIVERED, V.DEAD, V.RETRY, V.PARKED):
@@ -144,6 +145,9 @@ class Chronicle:
             return
         self._close(life, fact, tally)
 
+    def _is_living(self, life: Life) -> bool:
+        return self._world.rulebook.is_living(life.subscription)
+
     def _close(self, life: Life, fact: ports.Settlement, tally: Tally) -> None:
         life.closed = fact.verdict
         if fact.verdict is not V.MOVED:
@@ -152,9 +156,9 @@ class Chronicle:
         if fact.verdict is V.DROPPED:
             tally.counts[f"dropped {fact.code}"] += 1
             if fact.code in (ports.DropReason.RULE_DELETED, ports.DropReason.FUNCTION_DELETED):
-                living = self._world.rulebook.is_living(fact.subscription)
                 words = (life.position, life.subscription)
-                self._world.history.check(not living, "only what was deleted is dropped", *words)
+                gone = not self._is_living(life)
+                self._world.history.check(gone, "only what was deleted is dropped", *words)
         else:
             tally.counts[fact.verdict.name] += 1
 

@@ -15,8 +15,11 @@ from headrace.testing import shard
 from tests.simulation import rulebook
 from tests.simulation.network import DAY_S
 
-EVENTS_MAX = 500
+#: Subscriptions at any time, those of the functions' own queues included.
 SUBSCRIPTIONS_MAX = 20
+#: Events of a day, and subscriptions at its start: many of one with few of the other, so that no
+#: day takes a hundred times as long as the next.
+SIZES = ((20, 20), (40, 20), (80, 16), (160, 12), (500, 8))
 FUNCTIONS = ("resize", "bill")
 QUEUES = ("inbox", "letters")
 #: What else happens in a day, and how often on average.
@@ -41,12 +44,15 @@ class Plan(msgspec.Struct, frozen=True):
 
 def draw(seed: int) -> Plan:
     chance = random.Random(f"plan {seed}")
-    return Plan(_rules(chance), sorted(_actions(chance), key=lambda action: action.at_s))
+    events, subscriptions = chance.choice(SIZES)
+    rules = _rules(chance, subscriptions - len(FUNCTIONS))
+    actions = sorted(_actions(chance, events), key=lambda action: action.at_s)
+    return Plan(rules, actions)
 
 
-def _rules(chance: random.Random) -> list[inputs.RuleInput]:
+def _rules(chance: random.Random, most: int) -> list[inputs.RuleInput]:
     rules: list[inputs.RuleInput] = []
-    left = chance.randrange(3, SUBSCRIPTIONS_MAX - len(FUNCTIONS) + 1)
+    left = chance.randrange(3, most + 1)
     while left > 0:
         count = min(left, chance.choice((1, 1, 2, 3)))
         left -= count
@@ -72,18 +78,21 @@ def target(chance: random.Random, id: str) -> inputs.TargetInput:
         word = "Async" if kind == "async" else "Sync"
         params = (inputs.ParamInput("InvocationType", "CONSTANT", word),)
     letters = {"Arn": f"acs:mns:{shard.REGION}:{shard.ACCOUNT}:queues/{QUEUES[1]}"}
+    stands = chance.random() < 0.15
+    # One that stands tries every 20 or every 512 s as long as it takes: mostly the latter.
+    slowly = chance.random() < (0.8 if stands else 0.3)
     return inputs.TargetInput(
         id, type, endpoint, params=params,
-        retry=chance.choice(("BACKOFF_RETRY", "BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY")),
-        errors="NONE" if chance.random() < 0.15 else "ALL",
+        retry="EXPONENTIAL_DECAY_RETRY" if slowly else "BACKOFF_RETRY",
+        errors="NONE" if stands else "ALL",
         concurrency=chance.choice((1, 1, 2, 3, 10, None)),
         dead_letter=letters if chance.random() < 0.2 else None,
     )  # fmt: skip
 
 
-def _actions(chance: random.Random) -> list[Action]:
+def _actions(chance: random.Random, events: int) -> list[Action]:
     actions: list[Action] = []
-    left = chance.choice((20, 40, 80, 160, EVENTS_MAX))
+    left = events
     while left > 0:  # bursts, and single events between them
         at_s = chance.random() * DAY_S
         for _ in range(chance.choice((1, 1, 2, 8))):

@@ -57,7 +57,7 @@ class World:
         self.disk = network.Disk(random.Random(f"disk {seed}"))
         keep = retention.Keep(
             self.chance.choice((DAY_MS, DAY_MS, DAY_MS // 6)),
-            self.chance.choice((1 << 33, 1 << 33, 60_000)),
+            self.chance.choice((1 << 33, 1 << 33, 1 << 33, 1 << 33, 200_000)),
         )
         self.shard = shard.Shard(
             engines.Wiring(
