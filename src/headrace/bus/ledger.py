@@ -41,7 +41,12 @@ class Retry(msgspec.Struct, array_like=True):
 
     attempt: int
     at_ms: int
+    #: -1: parked.
     wait_ms: int
+
+    @property
+    def parked(self) -> bool:
+        return self.wait_ms < 0
 
 
 class Deliveries(msgspec.Struct):
