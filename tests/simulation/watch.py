@@ -232,6 +232,32 @@ class Observed:
         await self._inner.close()
 
 
+class ObservedStarter(Observed):
+    """The same for a sender that tells its outcome instead of returning it."""
+
+    def __init__(self, inner: delivery.Starter, watch: Watch, number: int) -> None:
+        super().__init__(inner, watch, number)  # type: ignore[arg-type]
+        self._starter = inner
+
+    def start(
+        self, message: delivery.Message, deadline_us: int, answered: delivery.Answered
+    ) -> delivery.Attempt | None:
+        token = self._watch.begins(self._number, message)
+
+        def told(outcome: delivery.Outcome) -> None:
+            self._watch.ends(token, outcome)
+            answered(outcome)
+
+        return self._starter.start(message, deadline_us, told)
+
+
+def observed(inner: delivery.Sender, watch: Watch, number: int) -> delivery.Sender:
+    """`inner` with the watch beside it, called the way the bus would call it alone."""
+    if isinstance(inner, delivery.Starter):
+        return ObservedStarter(inner, watch, number)
+    return Observed(inner, watch, number)
+
+
 def shortest_ms(policy: retry.RetryPolicy, attempt: int) -> int | None:
     """The shortest wait before retry `attempt`, written anew from the documentation."""
     if attempt > policy.retries_max:

@@ -8,6 +8,7 @@ from the seed.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -15,8 +16,7 @@ from typing import Any
 
 from headrace.bus import engine as engines
 from headrace.bus import lane, retention
-from headrace.core import delivery, errors
-from headrace.functions import invocation
+from headrace.core import calling, delivery, errors
 from headrace.resources import editing, inputs, model, settings, targets
 from headrace.store.settings import JournalSettings
 from headrace.targets import asynchronous, function, queue
@@ -113,8 +113,9 @@ class World:
         """A new life."""
         self.watch.new_life()
         self.shard.loop.set_exception_handler(self._unheard)
-        self.shard.start()
+        # Before the bus, which goes on with what is open as soon as it begins.
         self.functions = executor.SimulatedFunctions(self)
+        self.shard.start()
         self.shard.catalog.on_change(self._changed)
         self.answered_generation = (
             self.shard.table.sets[-1].revision if self.shard.table.sets else 0
@@ -238,7 +239,7 @@ class World:
 
     def _sender(self, _account: str, rule: model.Rule, target: model.Target) -> delivery.Sender:
         self.watch.configure(target.subscription, watch.terms_of(rule, target))
-        return watch.Observed(self._plain_sender(rule, target), self.watch, target.subscription)
+        return watch.observed(self._plain_sender(rule, target), self.watch, target.subscription)
 
     def _plain_sender(self, rule: model.Rule, target: model.Target) -> delivery.Sender:
         if target.type == settings.QUEUE_TARGET:
@@ -246,7 +247,7 @@ class World:
         if target.type == settings.FUNCTION_TARGET:
             return function.FunctionSender(
                 targets.function_of(target) or "", "LATEST", self.shard.clock,
-                asynchronous=targets.is_async(target), invoke=self._invoke,
+                asynchronous=targets.is_async(target), begin=self._call,
             )  # fmt: skip
         at = (rule.name, target.id)
         if at not in self._receivers:
@@ -257,16 +258,12 @@ class World:
     def _call_sender(self, _account: str, called: model.Function) -> delivery.Sender:
         number = called.async_subscription
         self.watch.configure(number, watch.call_terms(called))
-        sender = asynchronous.CallSender(called.name, self.shard.clock, invoke=self._invoke)
-        return watch.Observed(sender, self.watch, number)
+        sender = asynchronous.CallSender(called.name, self.shard.clock, begin=self._call)
+        return watch.observed(sender, self.watch, number)
 
-    async def _invoke(self, call: function.Call) -> invocation.Invocation:
-        return await self.functions.invoke(
-            invocation.Call(
-                call.account, call.function, call.payload, call.request_id,
-                attributes=call.attributes, retry_count=call.retry_count,
-            )
-        )  # fmt: skip
+    def _call(self, call: calling.Call, told: calling.Told) -> calling.Abandon:
+        functions = self.functions
+        return functools.partial(functions.abandon, functions.submit(call, told))
 
     def function(self, account: str, name: str) -> model.Function | None:
         try:
