@@ -65,6 +65,19 @@ ROWS = (
         "each retry at its documented time, then exactly one dead letter; every event has one end",
     ),
     Row(
+        "poison", "R10",
+        "events whose handler raises, or ends its process from inside",
+        "all others arrive, each of these is one dead letter after its retries, a killed instance"
+        " is replaced within 200 ms",
+    ),
+    Row(
+        "soak", "R16",
+        "500 events/s, 50 invocations/s and configuration churn for 20 minutes (a minute in CI)",
+        "memory grows by at most 1 MB in 10 minutes after the fifth, descriptors are flat, no"
+        " errors",
+        ci=("--ci",), ci_s_max=180,
+    ),
+    Row(
         "doors", "R20",
         "random steps through both official SDKs, kill -9 in between",
         "both doors show one record, as an independent model says",
