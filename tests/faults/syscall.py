@@ -108,7 +108,7 @@ def run(injections: int, servers: int, seed: int) -> Figures:
         _pass(figures, nursery, clean.calls, share, seed)
         seed += 1
     for number in range(servers):
-        outcome = served.live(served.FAULTS[number % len(served.FAULTS)], seed + number)
+        outcome = served.live(served.FAULTS[number % len(served.FAULTS)], number)
         figures.servers += 1
         figures.take(outcome, "served")
         show(f"server {number + 1} of {servers}: {outcome.fault}, {outcome.acked} acknowledged")

@@ -33,7 +33,7 @@ FAULTS = (
     tracing.Fault("pwrite64", "retval=0", 60),
     tracing.Fault("fdatasync", "error=EIO", 30, True),
 )
-LATER = 13
+LATER = 5
 REQUESTS = 60
 #: From the failure to the end of the process: what waits may be answered, nothing may hang.
 END_S_MAX = 5.0
@@ -50,9 +50,9 @@ class Asked(msgspec.Struct):
     status: int = 0
 
 
-def live(fault: tracing.Fault, seed: int) -> lives.Outcome:
+def live(fault: tracing.Fault, turn: int) -> lives.Outcome:
     """Run one server with one fault; keep its files only when something is wrong."""
-    fault = msgspec.structs.replace(fault, at=fault.at + seed // len(FAULTS) * LATER)
+    fault = msgspec.structs.replace(fault, at=fault.at + turn // len(FAULTS) * LATER)
     home = Path(tempfile.mkdtemp(prefix="headrace-served-"))
     outcome = _Server(home, fault).run()
     if outcome.problems:
