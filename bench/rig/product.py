@@ -17,7 +17,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -158,8 +158,13 @@ def running(*arguments: str) -> Iterator[Product]:
             process.wait(30)
 
 
-def start(data: Path, ready: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a server and return once it answers."""
+def start(
+    data: Path, ready: Path, *arguments: str, log: IO[bytes] | None = None
+) -> subprocess.Popen[str]:
+    """Start a server and return once it answers.
+
+    log: where its log goes; None: where ours goes.
+    """
     command = [
         sys.executable,
         "-m",
@@ -173,7 +178,7 @@ def start(data: Path, ready: Path, *arguments: str) -> subprocess.Popen[str]:
         str(ready),
         *arguments,
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
     harness.wait_for_line(process, "http://")
     return process
 

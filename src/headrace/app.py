@@ -32,7 +32,7 @@ from headrace.core import calling, delivery, errors, limits
 from headrace.functions import cache, history, launcher, sandbox, service
 from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model
-from headrace.store import memory, ports, sqlite
+from headrace.store import memory, ports, refusing, sqlite
 from headrace.store import settings as journal
 from headrace.targets import asynchronous, egress, push
 from headrace.targets import registry as targets
@@ -232,7 +232,8 @@ class _Packages:
 
     async def put(self, package: bytes) -> str:
         await self._functions.check_package(package)
-        return await self._blobs.put(_once(package), PACKAGE_BYTES_MAX)
+        with refusing.refused():
+            return await self._blobs.put(_once(package), PACKAGE_BYTES_MAX)
 
     async def get(self, sha256: str) -> bytes:
         path = await self._blobs.path(ports.Digest(sha256))

@@ -6,7 +6,7 @@ After every kill the server must be ready again within the bound, no edit half m
 every acknowledged event is stored, nothing is stored that was never sent, and the books balance by
 an independent recount.
 
-usage: ./dev faults kill9 [--full]
+usage: ./dev faults kill9 [--ci | --full]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import msgspec
 from bench.rig import product
 from headrace import doctor
 
-ROUNDS, ROUNDS_FULL = 30, 50
+ROUNDS, ROUNDS_CI, ROUNDS_FULL = 30, 10, 50
 RATE, IN_FLIGHT = 1_000, 64
 READY_S_MAX = 2.0
 HERE = Path(__file__).parent
@@ -344,7 +344,7 @@ def passed(figures: Figures) -> bool:
 
 def main(rounds: int | None = None, seed: int = 0) -> int:
     if rounds is None:
-        rounds = ROUNDS_FULL if "--full" in sys.argv else ROUNDS
+        rounds = {"--ci": ROUNDS_CI, "--full": ROUNDS_FULL}.get("".join(sys.argv[1:]), ROUNDS)
     home = Path(tempfile.mkdtemp(prefix="headrace-kill9-"))
     figures = Run(home, rounds, seed).run()
     good = passed(figures)

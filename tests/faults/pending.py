@@ -3,7 +3,7 @@
 The backlog is written through the product's own journal and ledger, while no server runs; then a
 server starts on it. It must answer within the bound, deliver soon, and hold the backlog on disk.
 
-usage: ./dev faults pending [--full]
+usage: ./dev faults pending [--ci]
 """
 
 from __future__ import annotations

@@ -230,3 +230,21 @@ async def test_no_room_for_a_next_file_lets_the_old_one_grow(tmp_path: Path) -> 
     assert (len(acked), ended) == (FRAMES, [])
     assert len(list((tmp_path / "shard-0000").glob("*.seg"))) == 1
     assert await reopened(tmp_path) == acked
+
+
+async def test_a_next_file_that_could_not_be_made_whole_is_made_anew(tmp_path: Path) -> None:
+    """Room was missing for a moment while the background made it; the roll must not take it."""
+    failed: list[str] = []
+
+    def fault(kind: str, path: str) -> Exception | None:
+        # The first file fills up and is rolled: by then the second was begun twice.
+        if kind == "write" and "/next-" in path and len(failed) < 2:
+            failed.append(path)
+            return no_room()
+        return None
+
+    acked, ended, _ = await run(tmp_path, fault)
+    assert failed
+    assert (len(acked), ended) == (FRAMES, [])
+    assert len(list((tmp_path / "shard-0000").glob("*.seg"))) > 1
+    assert await reopened(tmp_path) == acked

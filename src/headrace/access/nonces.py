@@ -81,6 +81,7 @@ class Nonces:
         boot_id: 16 bytes that change when the machine starts.  first_start: the keys are new, so
         that no request can have been seen before.  A table that is missing, damaged, of another
         size, or was open when the machine went down makes `not_before_ms` the second of `now_ms`.
+        Raises: OSError when the disk has no room for the table.
         """
         assert len(boot_id) == 16, "a boot id has 16 bytes"
         size = _HEADER_BYTES + entries * _SLOT_BYTES
@@ -93,7 +94,10 @@ class Nonces:
             key = header[3] if is_ours else os.urandom(16)
             if not is_ours:
                 os.ftruncate(descriptor, 0)
-                os.ftruncate(descriptor, size)  # sparse: pages come with the nonces
+                os.ftruncate(descriptor, size)
+            # Every page has its place on the disk: writing to one that finds none is no error that
+            # could be refused, it kills the process. Also for the tables of older versions.
+            os.posix_fallocate(descriptor, 0, size)
             table = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)

@@ -15,7 +15,7 @@ from headrace.bus import commit, letters, routing
 from headrace.core import clock as clocks
 from headrace.core import errors, event
 from headrace.resources import catalog as catalogs
-from headrace.store import ports
+from headrace.store import ports, refusing
 
 #: An event that came back this often has run in a circle: it is kept, and matches nothing.
 HOPS_MAX = 16
@@ -167,7 +167,8 @@ class Accepter:
     async def _intern(self, account: str, source: str, kind: str) -> int:
         if len(self._kinds) >= KINDS_MAX:
             return 0
-        number = await self._registry.intern(kind_name(account, source, kind))
+        with refusing.refused():
+            number = await self._registry.intern(kind_name(account, source, kind))
         self._kinds[account, source, kind] = number
         return number
 

@@ -18,7 +18,7 @@ from headrace.bus import subscription as subscriptions
 from headrace.core import delivery, pattern, retry, transform
 from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model, settings
-from headrace.store import ports
+from headrace.store import ports, refusing
 
 #: Distinct sets of matching rules whose match tuples a plan remembers.
 MATCH_SETS_MAX = 10_000
@@ -169,7 +169,8 @@ class Routing:
         """The interned number of a bus, allotted on first use."""
         number = self._numbers.get((account, bus))
         if number is None:
-            number = await self._registry.intern(f"{account}/bus/{bus}")
+            with refusing.refused():
+                number = await self._registry.intern(f"{account}/bus/{bus}")
             self._numbers[account, bus] = number
         return number
 

@@ -20,7 +20,7 @@ import msgspec
 
 from headrace.core import clock, errors
 from headrace.resources import inputs, model
-from headrace.store import ports
+from headrace.store import ports, refusing
 
 #: Stands for a revision that is not known yet.
 UNCOMMITTED: Final = ports.Revision(0)
@@ -220,10 +220,11 @@ class Editor:
         )
 
     async def _commit(self, draft: Draft) -> None:
-        revision = await self._registry.commit(
-            [ports.Change(key, value) for key, value in draft.changes.items()],
-            unless=[ports.Guard(key, revision) for key, revision in draft.guards.items()],
-        )
+        with refusing.refused():
+            revision = await self._registry.commit(
+                [ports.Change(key, value) for key, value in draft.changes.items()],
+                unless=[ports.Guard(key, revision) for key, revision in draft.guards.items()],
+            )
         heard = [
             Changed(kind.name, key.split("/", 1)[0], key, before, after, revision)
             for kind, key, before, after in draft.feed
@@ -235,7 +236,8 @@ class Editor:
 
     async def intern(self, name: str) -> int:
         """Return the number of `name`, durable on return."""
-        return await self._registry.intern(name)
+        with refusing.refused():
+            return await self._registry.intern(name)
 
     def is_interned(self, name: str) -> bool:
         return self._registry.interned(name) is not None

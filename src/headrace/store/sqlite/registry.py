@@ -22,6 +22,8 @@ from headrace.store.sqlite import disk as disks
 from headrace.store.view import RegistryView
 
 T = TypeVar("T")
+#: What `open` reads: the revision, the records, the interned names.
+_Loaded = tuple[ports.Revision, list[ports.Versioned], list[tuple[int, str]]]
 
 #: Change sets kept for watchers; a watcher further behind lists anew.
 CHANGE_SETS_MAX = 10_000
@@ -131,9 +133,13 @@ class SqliteRegistry:
             if change_set.revision > self._view.revision:
                 self._view.apply(change_set)
 
-    def _open(
-        self,
-    ) -> tuple[ports.Revision, list[ports.Versioned], list[tuple[int, str]]]:
+    def _open(self) -> _Loaded:
+        try:
+            return self._load()
+        except apsw.Error as error:
+            raise disks.translated(error, self._connection) from error
+
+    def _load(self) -> _Loaded:
         created = not self._path.exists()
         connection = self._connection = self._disk.create(self._path)
         connection.execute("PRAGMA journal_mode=WAL")

@@ -20,6 +20,8 @@ FORMAT = 1
 PAGE_BYTES = 8192
 SUFFIX = ".seg"
 UNFINISHED = ".new"
+#: Follows the name of an unfinished file that is not even whole yet.
+_PART = "-part"
 
 SCHEMA = """
 CREATE TABLE meta (
@@ -124,9 +126,14 @@ def listed(folder: Path) -> list[Path]:
 
 
 def make(disk: disks.Disk, path: Path, shard: int, *, first: int | None) -> None:
-    """Write an empty segment, durable and closed; its name is not durable yet."""
-    remove(disk, path)
-    connection = disk.create(path)
+    """Write an empty segment, durable and closed; its name is not durable yet.
+
+    It gets the name when it is whole: what a failed call left half made is never taken for it.
+    """
+    part = path.with_name(path.name + _PART)
+    for left in (path, part):
+        remove(disk, left)
+    connection = disk.create(part)
     try:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA synchronous=FULL")
@@ -142,6 +149,7 @@ def make(disk: disks.Disk, path: Path, shard: int, *, first: int | None) -> None
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
+    disk.rename(part, path)
 
 
 def remove(disk: disks.Disk, path: Path) -> None:

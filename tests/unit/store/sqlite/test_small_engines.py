@@ -158,3 +158,14 @@ async def test_a_burst_larger_than_a_pack_keeps_its_order(tmp_path: Path) -> Non
     assert [line.request_id for line in kept] == [str(number) for number in range(1, 2_000, 2)]
     assert [len(line.body) for line in kept] == list(range(1, 2_000, 2))
     await records.close()
+
+
+async def test_a_registry_that_finds_no_room_to_open_says_so(tmp_path: Path) -> None:
+    """In the words of the ports, so that a start ends with a sentence and not with a traceback."""
+    disk = vfs.RecordingDisk()
+    disk.record.fault = lambda kind, _: apsw.FullError("no room") if kind == "write" else None
+    registry = SqliteRegistry(Directory(tmp_path, None, disk), Clock())
+    with pytest.raises(ports.Full):
+        await registry.open()
+    disk.record.fault = None
+    await registry.close()
