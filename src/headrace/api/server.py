@@ -254,7 +254,7 @@ class Server:
         if answer.status in (408, 413, 431):
             answer.headers = (*answer.headers, _CLOSE)
         if answer.status in (429, 503):
-            answer.headers = (*answer.headers, (b"retry-after", b"1"))
+            answer.headers = (*answer.headers, (b"retry-after", b"%d" % error.retry_after_s))
         return answer
 
 

@@ -69,6 +69,8 @@ class Lane:
         self.starter = _starter_of(subscription)
         self.state = state
         self.closed = False
+        #: The switch that keeps deliveries from starting; "" for none.
+        self.held = ""
         #: Its rule or function is gone: what fails now is dropped, not retried.
         self.deleted = False
         #: The delivery a lane with `block_on_error` stands at.
@@ -104,7 +106,7 @@ class Lane:
             return
         if self._behind:
             return
-        if self._window_full():
+        if self.held or self._window_full():
             self._behind = True
         else:
             self._cursor = position
@@ -144,6 +146,14 @@ class Lane:
             if not subscription.block_on_error:
                 self.stuck = None
         self.pump()
+
+    def hold(self, switch: str) -> None:
+        """Start nothing while `switch` is on; "" goes on. What waits stays where it is: the
+        window, the retries and their times, and on disk what comes meanwhile.
+        """
+        was, self.held = self.held, switch
+        if was and not switch:
+            self.pump()
 
     def close(self) -> None:
         """Start nothing more; running attempts end by themselves."""
@@ -193,7 +203,7 @@ class Lane:
 
     def pump(self) -> None:
         """Start what may start, load what is missing."""
-        if self.closed or self._host.stopping:
+        if self.closed or self._host.stopping or self.held:
             return
         while self._ready and len(self.running) < self.subscription.concurrency:
             if self.stuck is not None and not self._stuck_first():
@@ -319,6 +329,8 @@ class Lane:
     def _ripe(self) -> None:
         """Some retries are due: fetch their records and put them before the fresh ones."""
         self._timer = None
+        if self.held:  # `pump` comes back here
+            return
         # A full window is drained first, and `pump` comes back here; but a lane that stands at a
         # delivery starts nothing else.
         if self._reloading or (self._ready and self.stuck is None and self._window_full()):

@@ -153,6 +153,7 @@ class Functions:
             cold_starts=self._count["cold"],
             throttled=self._count["throttled"],
             start_failures=self._count["failures"],
+            under_way=len(self._tickets),
         )
 
     def instances(self, account: str, name: str) -> list[invocation.InstanceInfo]:
