@@ -167,7 +167,8 @@ def native_api() -> str:
             "`expected`, `got`, `remedy`.\n",
             pages.table(("operation", "request", "parameters", "answer", "action"), rows),
             "Three addresses need no signature: `GET /healthz` (200 while the process answers),",
-            "`GET /readyz` (200 once events are taken, else 503 with the reason) and",
+            "`GET /readyz` (200 while the server works, else 503 with the reason: starting,",
+            "stopping, drained) and",
             "`GET /metrics` (Prometheus).\n",
         ]
     )

@@ -54,28 +54,52 @@ class Books:
     def _running(self) -> Iterator[prometheus.Metric]:
         stats = self._functions.stats()
         for name, value, text in (
-            ("instances", stats.instances, "Function instances alive."),
-            ("starting", stats.starting, "Function instances being started."),
-            ("queued", stats.queued, "Invocations waiting for an instance."),
-            ("waiting_events", self._engine.committer.waiting, "Events waiting for the disk."),
+            ("headrace_instances", stats.instances, "Function instances alive."),
+            ("headrace_starting", stats.starting, "Function instances being started."),
+            ("headrace_queued", stats.queued, "Invocations waiting for an instance."),
             (
-                "deliveries_under_way",
+                "headrace_waiting_events",
+                self._engine.committer.waiting,
+                "Events waiting for the disk.",
+            ),
+            (
+                "headrace_deliveries_under_way",
                 self._engine.dispatcher.under_way,
                 "Attempts that have begun and have no settlement yet.",
             ),
-            ("invocations_under_way", stats.under_way, "Invocations taken that have not ended."),
-            ("open_deliveries", self._engine.ledger.pending(), "Deliveries not closed yet."),
+            (
+                "headrace_invocations_under_way",
+                stats.under_way,
+                "Invocations taken that have not ended.",
+            ),
+            (
+                "headrace_open_deliveries",
+                self._engine.ledger.pending(),
+                "Deliveries not closed yet.",
+            ),
         ):
-            gauge = prometheus.GaugeMetricFamily(f"headrace_{name}", text)
+            gauge = prometheus.GaugeMetricFamily(name, text)
             gauge.add_metric((), value)
             yield gauge
         for name, value, text in (
-            ("invocations", stats.invocations, "Invocations that ran."),
-            ("invocation_errors", stats.errors, "Invocations that failed in the function."),
-            ("cold_starts", stats.cold_starts, "Instances started for a waiting invocation."),
-            ("frames_refused_full", self._engine.committer.refused_full, "Frames without room."),
+            ("headrace_invocations", stats.invocations, "Invocations that ran."),
+            (
+                "headrace_invocation_errors",
+                stats.errors,
+                "Invocations that failed in the function.",
+            ),
+            (
+                "headrace_cold_starts",
+                stats.cold_starts,
+                "Instances started for a waiting invocation.",
+            ),
+            (
+                "headrace_frames_refused_full",
+                self._engine.committer.refused_full,
+                "Frames without room.",
+            ),
         ):
-            counter = prometheus.CounterMetricFamily(f"headrace_{name}", text)
+            counter = prometheus.CounterMetricFamily(name, text)
             counter.add_metric((), value)
             yield counter
 
