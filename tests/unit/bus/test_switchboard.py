@@ -338,3 +338,20 @@ async def test_deliveries_go_on_in_read_only_mode() -> None:
         await turn(it, READ_ONLY)
         await virtual_time.passes(100)
         assert len(it.targets["t"].seen) == 2
+
+
+async def test_what_waits_for_a_switch_is_on_disk_not_in_memory() -> None:
+    """Neither retries that come due nor new events are loaded while nothing may start."""
+    async with world() as it:
+        it.targets["t"] = Target(DOWN)
+        await it.rule("r", "t", concurrency=20)
+        await it.publish(*(f"a{number}" for number in range(20)))
+        await virtual_time.passes(1)
+        await turn(it, ALL)
+        await it.publish(*(f"b{number}" for number in range(100)))
+        await virtual_time.passes(3_600)
+        assert it.engine.dispatcher.loaded_bytes == 0
+        it.targets["t"].script = [OK]
+        await turn(it, ALL, on=False)
+        await virtual_time.passes(100)
+        assert len(it.targets["t"].seen) == 20 + 20 + 100
