@@ -41,7 +41,7 @@ class HeadraceError(Exception):
     status: int = 500
     #: What to do next, one sentence.
     remedy: str = ""
-    #: What Retry-After says, where the status is 429 or 503.
+    #: What Retry-After says, where the status is 429, 503 or 507.
     retry_after_s: int = 1
 
     def __init__(
@@ -345,6 +345,7 @@ class StoreFull(HeadraceError):
     code = "StoreFull"
     status = 507
     remedy = "Free disk space or shorten the retention of buses; the server goes on by itself."
+    retry_after_s = 10
 
 
 class Unavailable(HeadraceError):
