@@ -77,6 +77,26 @@ async def test_replay_equals_what_was_appended(kit: engines.Kit) -> None:
     await again.close()
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 63, 64, 65, 1_000, 4_096])
+async def test_frame_of_any_number_of_events_is_read_back_whole(
+    kit: engines.Kit, count: int
+) -> None:
+    """With sets of matches that were known before, are new, and are new twice in the frame."""
+    journal = kit.journal()
+    await journal.open()
+    before = ports.Frame(4_000, (event(0, matches=(7,)),))
+    events = tuple(
+        event(number, matches=((7,), (), (number % 5, 90))[number % 3]) for number in range(count)
+    )
+    wanted = [before, ports.Frame(5_000, events), ports.Frame(5_001, events[-1:])]
+    lasts = [await journal.append(one) for one in wanted]
+    assert lasts[1] - lasts[0] == count + 1
+    assert await replayed(journal) == [
+        ports.Replayed(last, one) for last, one in zip(lasts, wanted, strict=True)
+    ]
+    await journal.close()
+
+
 async def test_replay_after_the_middle_of_a_frame_yields_that_frame(kit: engines.Kit) -> None:
     journal = kit.journal()
     await journal.open()

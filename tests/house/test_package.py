@@ -55,5 +55,6 @@ def test_the_wheel_brings_the_command_the_licence_and_no_tests(wheel: Path) -> N
     info = next(name.split("/")[0] for name in names if ".dist-info/" in name)
     scripts = archive.read(f"{info}/entry_points.txt").decode()
     assert "headrace = headrace.cli.main:main" in scripts
+    assert "[pytest11]\nheadrace = headrace.testing.plugin" in scripts
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= set(names)
     assert {name.split("/")[0] for name in names} == {"headrace", info}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -48,6 +49,13 @@ async def test_large_events_and_answers_pass_whole(stage: stages.Stage) -> None:
         event = event[:size]
         result = await stage.invoke("f", event)
         assert result.payload == event[::-1]
+
+
+async def test_the_server_goes_first_when_both_could_run(stage: stages.Stage) -> None:
+    """Waking an instance does not push the server off its processor."""
+    code = "import os\ndef handler(event, context):\n    return os.sched_getscheduler(0)\n"
+    stage.deploy("f", code)
+    assert (await stage.invoke("f")).payload == str(os.SCHED_BATCH).encode()
 
 
 async def test_handlers_in_folders_are_named_with_slashes_or_dots(stage: stages.Stage) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
 
@@ -27,6 +27,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
     _open = True
     #: Bytes since the last head, piece of a body or end of a request.
     _strays = 0
+    #: True when a head began behind another request: `_strays` does not know all of its bytes.
+    _glued = False
     _deadline: asyncio.TimerHandle | None = None
     #: When the last answer was complete, seconds of the loop's clock.
     _idle_since = 0.0
@@ -67,6 +69,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
+        self._glued = not self._strays
+        self._strays = self._strays or 1  # something has come, so the head has its deadline
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What comes after a body must not pose as a header: it was not there when the head was
@@ -121,7 +125,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
             parser.get_method() != b"POST"
             or parser.get_http_version() != "1.1"
             or parser.should_upgrade()
-            or (self._strays > bounds.HEADER_BYTES_MAX and not self._head_is_small())
+            or (
+                (self._glued or self._strays > bounds.HEADER_BYTES_MAX)
+                and not self._head_is_small()
+            )
             or len(headers) > bounds.HEADERS_MAX
             or self.url[:1] != b"/"
             or b"#" in self.url
@@ -158,7 +165,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
             if self.flow.write_paused:
                 await self.flow.drain()
             begun.keep_alive &= shortcut.CLOSE not in answer.headers
-            if not begun.disconnected:
+            if self in self.connections:  # else it is lost, though perhaps not by its last request
                 written = shortcut.rendered(
                     answer,
                     begun.request.request_id,
@@ -173,6 +180,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
         finally:
             begun.response_complete = True
             self.tasks.discard(begun.task)
+            if cast("object", self.cycle) is begun:
+                # An idle connection holds no body.
+                self.cycle = None  # type: ignore[assignment]
             if not begun.keep_alive:
                 self.transport.close()
             self.on_response_complete()

@@ -73,6 +73,14 @@ def parts(records: Sequence[ports.Record]) -> Iterator[tuple[Sequence[ports.Reco
         yield records[start:] if start else records, size
 
 
+def _tell(entry: Entry, refusal: errors.HeadraceError) -> None:
+    """Let who waits for an entry know that it was not written."""
+    if entry.done is not None and not entry.done.done():
+        entry.done.set_exception(refusal)
+        # Who queued several entries ends with the first refusal and asks no further.
+        entry.done.exception()
+
+
 class Committer:
     """The one writer of a shard's journal."""
 
@@ -276,8 +284,7 @@ class Committer:
         for entry in batch:
             if entry.events:
                 self._settled(entry)
-                if entry.done is not None and not entry.done.done():
-                    entry.done.set_exception(errors.StoreFull())
+                _tell(entry, errors.StoreFull())
         rest = [entry for entry in batch if not entry.events]
         if not rest:
             return
@@ -315,8 +322,7 @@ class Committer:
 
     def _refuse(self, batch: list[Entry], fault: BaseException) -> None:
         for entry in batch:
-            if entry.done is not None and not entry.done.done():
-                entry.done.set_exception(errors.Unavailable(f"the store failed: {fault}"))
+            _tell(entry, errors.Unavailable(f"the store failed: {fault}"))
 
     def _fail(self, fault: BaseException) -> None:
         """The journal is gone: nothing is acknowledged from here on."""

@@ -84,7 +84,7 @@ class Dispatcher:
             return
         state = self.ledger.deliveries(subscription.id)
         made = self.lanes[subscription.id] = lane.Lane(subscription, state, self)
-        made.held = self.held_by(subscription)
+        made.paused_by = self.held_by(subscription)
         made.resume()
 
     def unsubscribe(self, number: int) -> None:
@@ -273,8 +273,7 @@ class Dispatcher:
             flight.attempt, flight.latency_us, outcome.code,
         )  # fmt: skip
         if outcome.kind == "ok":
-            if taker.stuck == flight.position:
-                taker.stuck = None
+            taker.stuck.discard(flight.position)
             if outcome.forward is None:
                 return fact
         try:
@@ -342,18 +341,18 @@ class Dispatcher:
         wait_ms = None
         if outcome.kind != "poisoned":
             wait_ms = retry.next_wait_ms(subscription.policy, attempt, self.random)
-        if wait_ms is None and subscription.block_on_error:
-            taker.stuck = position
+        verdict = ports.Verdict.RETRY
+        if subscription.block_on_error and (wait_ms is None or position in taker.stuck):
+            # On disk too: the next life, and a copy, must stand at it as well.
+            verdict = ports.Verdict.PARKED
+            taker.stuck.add(position)
             wait_ms = subscription.policy.wait_ms_max
         if wait_ms is not None:
             wait_ms = max(wait_ms, outcome.after_ms or 0)
-            self._committer.settle(
-                _as(fact, ports.Verdict.RETRY, fact.code, wait_ms=wait_ms, detail=detail)
-            )
+            self._committer.settle(_as(fact, verdict, fact.code, wait_ms=wait_ms, detail=detail))
             taker.again(position, attempt + 1, wait_ms)
             return
-        if taker.stuck == position:  # an edit let it go
-            taker.stuck = None
+        taker.stuck.discard(position)  # an edit let it go
         letter = self._postbox.dead_letter(subscription, position, record, outcome, attempt)
         dead = _as(fact, ports.Verdict.DEAD, fact.code, detail=detail)
         self._write_both(taker, position, attempt, letter, dead)
@@ -371,16 +370,20 @@ class Dispatcher:
         def written(done: asyncio.Future[int]) -> None:
             if done.cancelled() or not isinstance(done.exception(), errors.StoreFull):
                 return
-            if taker.deleted:
-                reason = ports.DropReason.RULE_DELETED
-                self._committer.settle_all(_dropped((position,), fact.subscription, reason))
-                return
-            taker.again(position, attempt, FULL_WAIT_MS)
+            self._later(taker, position, attempt)
 
         try:
             self._committer.submit((record,), (fact,)).add_done_callback(written)
         except errors.Throttled:
-            taker.again(position, attempt, FULL_WAIT_MS)
+            self._later(taker, position, attempt)
+
+    def _later(self, taker: lane.Lane, position: int, attempt: int) -> None:
+        """There was no room for what came of an attempt: make it again, unless its rule is gone."""
+        if taker.deleted:
+            reason, number = ports.DropReason.RULE_DELETED, taker.subscription.id
+            self._committer.settle_all(_dropped((position,), number, reason))
+            return
+        taker.again(position, attempt, FULL_WAIT_MS)
 
     # -- the end ----------------------------------------------------------------------------------
 

@@ -208,7 +208,7 @@ class Engine:
             await asyncio.sleep(SWEEP_S)
             try:
                 await self.retention.sweep()
-            except errors.StoreFull:
+            except (errors.StoreFull, errors.Throttled):
                 log.warning("retention has no room to carry open deliveries forward; trying again")
             except Exception:  # whatever it was, a disk without retention fills up
                 log.exception("a sweep of retention failed; trying again")

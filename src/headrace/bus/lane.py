@@ -70,11 +70,12 @@ class Lane:
         self.state = state
         self.closed = False
         #: The switch that keeps deliveries from starting; "" for none.
-        self.held = ""
+        self.paused_by = ""
         #: Its rule or function is gone: what fails now is dropped, not retried.
         self.deleted = False
-        #: The delivery a lane with `block_on_error` stands at.
-        self.stuck: int | None = None
+        #: The deliveries a lane with `block_on_error` stands at: what ran beside the first one may
+        #: fail for good, too.
+        self.stuck: set[int] = set()
         #: Being attempted, or answered in this turn of the loop and not yet with the committer.
         self.running: dict[int, Flight] = {}
         self._host = host
@@ -90,6 +91,8 @@ class Lane:
         self._step = LOAD_RECORDS_FIRST
         #: Positions that are being moved elsewhere: they are not started here.
         self._leaving: set[int] = set()
+        #: When those of them that wait for a retry are due.
+        self._held: dict[int, int] = {}
 
     # -- from the journal -------------------------------------------------------------------------
 
@@ -102,11 +105,11 @@ class Lane:
         if known is not None:  # a carried copy keeps its schedule, and loading passes it by
             if not self._behind:
                 self._cursor = position
-            self._resume(position, known)
+            self._resume(position, known, record.origin)
             return
         if self._behind:
             return
-        if self.held or self._window_full():
+        if self.paused_by or self._window_full():
             self._behind = True
         else:
             self._cursor = position
@@ -125,33 +128,37 @@ class Lane:
             self._resume(position, known)
         self.pump()
 
-    def _resume(self, position: int, known: ledgers.Retry) -> None:
-        """Go on with a delivery whose attempts so far were made elsewhere."""
-        policy = self.subscription.policy
-        if self.subscription.block_on_error and known.attempt > policy.retries_max:
-            self.stuck = position
-        self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
+    def _resume(self, position: int, known: ledgers.Retry, before: int | None = None) -> None:
+        """Go on with a delivery whose attempts so far were made elsewhere; `before`: at which
+        position."""
+        if known.parked and self.subscription.block_on_error:
+            self.stuck.add(position)
+        due = self._held.pop(before or position, None)
+        if due is None:
+            self._schedule(position, known.attempt + 1, self._host.remaining_ms(known))
+        else:  # it failed in this life: the monotonic clock knows better than the wall
+            self._schedule_at(position, known.attempt + 1, due)
 
     def update(self, subscription: subscriptions.Subscription) -> None:
         """Open deliveries use the newest configuration; an edit also frees a lane that is stuck."""
         self.subscription = subscription
         self.starter = _starter_of(subscription)
-        if self.stuck is not None:
+        if self.stuck:
             self._due = [
-                (0 if position == self.stuck else due, position, attempt)
+                (0 if position in self.stuck else due, position, attempt)
                 for due, position, attempt in self._due
             ]
             heapq.heapify(self._due)
             self._arm()
             if not subscription.block_on_error:
-                self.stuck = None
+                self.stuck.clear()
         self.pump()
 
     def hold(self, switch: str) -> None:
         """Start nothing while `switch` is on; "" goes on. What waits stays where it is: the
         window, the retries and their times, and on disk what comes meanwhile.
         """
-        was, self.held = self.held, switch
+        was, self.paused_by = self.paused_by, switch
         if was and not switch:
             self.pump()
 
@@ -174,8 +181,7 @@ class Lane:
     def forget(self, positions: frozenset[int]) -> None:
         """These are being moved elsewhere; drop them from the window until `release`."""
         self._leaving |= positions
-        if self.stuck in positions:  # the copy stands in its place
-            self.stuck = None
+        self._held.update({where: due for due, where, _ in self._due if where in positions})
         kept = [entry for entry in self._ready if entry[0] not in positions]
         gone = sum(len(entry[1].body) for entry in self._ready if entry[0] in positions)
         self._ready = deque(kept)
@@ -189,6 +195,8 @@ class Lane:
         self._leaving -= positions
         if self.closed:
             return
+        # Only now: while they were on their way, the lane had to stand.
+        self.stuck -= {position for position in positions if position not in self.state.open}
         for position in sorted(positions):
             if position not in self.state.open:
                 continue
@@ -197,16 +205,19 @@ class Lane:
                 self._resume(position, known)
             elif position <= self._cursor:  # later ones are still to be loaded
                 self._schedule(position, 1, 0)
+        for position in positions:
+            self._held.pop(position, None)
+        self._arm()
         self.pump()
 
     # -- keeping it moving ------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Start what may start, load what is missing."""
-        if self.closed or self._host.stopping or self.held:
+        if self.closed or self._host.stopping or self.paused_by:
             return
         while self._ready and len(self.running) < self.subscription.concurrency:
-            if self.stuck is not None and not self._stuck_first():
+            if self.stuck and not self._stuck_first():
                 break
             position, record, attempt = self._ready.popleft()
             size = len(record.body)
@@ -228,9 +239,9 @@ class Lane:
         )
 
     def _stuck_first(self) -> bool:
-        """Bring the delivery the lane stands at to the front; False while it is not loaded."""
+        """Bring a delivery the lane stands at to the front; False while none is loaded."""
         for index, entry in enumerate(self._ready):
-            if entry[0] == self.stuck:
+            if entry[0] in self.stuck:
                 del self._ready[index]
                 self._ready.appendleft(entry)
                 return True
@@ -313,7 +324,9 @@ class Lane:
     # -- retries ----------------------------------------------------------------------------------
 
     def _schedule(self, position: int, attempt: int, wait_ms: int) -> None:
-        due = self._host.clock.mono_us() + wait_ms * 1000
+        self._schedule_at(position, attempt, self._host.clock.mono_us() + wait_ms * 1000)
+
+    def _schedule_at(self, position: int, attempt: int, due: int) -> None:
         heapq.heappush(self._due, (due, position, attempt))
         if self._due[0][1] == position:
             self._arm()
@@ -329,11 +342,11 @@ class Lane:
     def _ripe(self) -> None:
         """Some retries are due: fetch their records and put them before the fresh ones."""
         self._timer = None
-        if self.held:  # `pump` comes back here
+        if self._reloading or self.paused_by:  # a switch that is off comes back here through `pump`
             return
-        # A full window is drained first, and `pump` comes back here; but a lane that stands at a
-        # delivery starts nothing else.
-        if self._reloading or (self._ready and self.stuck is None and self._window_full()):
+        if self._ready and self._window_full():  # it is drained first, and `pump` comes back here;
+            if self.stuck:  # but a lane that stands at a delivery starts nothing else
+                self._wake_stuck()
             return
         now = self._host.clock.mono_us()
         ripe: list[tuple[int, int]] = []
@@ -346,12 +359,27 @@ class Lane:
         else:
             self._arm()
 
+    def _wake_stuck(self) -> None:
+        """Read what the lane stands at when it is due; all else that is due waits on disk."""
+        standing = sorted(entry for entry in self._due if entry[1] in self.stuck)
+        if not standing:  # ready, or running
+            return
+        wait_us = standing[0][0] - self._host.clock.mono_us()
+        if wait_us > 0:
+            self._timer = self._host.loop.call_later(wait_us / 1e6, self._ripe)
+            return
+        self._due.remove(standing[0])
+        heapq.heapify(self._due)
+        self._reloading = True
+        self._host.spawn(self._reload([standing[0][1:]]))
+
     async def _reload(self, ripe: list[tuple[int, int]]) -> None:
         try:
             records = await self._fetch([position for position, _ in ripe])
         except Exception:
             for position, attempt in ripe:
                 self.again(position, attempt, FAILED_READ_MS)
+            self._arm()  # what was due before these has no timer now
             raise
         finally:
             self._reloading = False

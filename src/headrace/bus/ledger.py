@@ -19,6 +19,9 @@ from pyroaring import BitMap64
 
 from headrace.store import ports
 
+# Names of their own: an enumeration looks its members up anew each time.
+DELIVERED, MOVED = ports.Verdict.DELIVERED, ports.Verdict.MOVED
+
 #: Marks under this prefix carry the rules of one snapshot: `rules/<bus>/<generation>`.
 RULES_MARK = "rules/"
 #: Generation of a record that was not matched but copied: carry-forward, re-send, dead letter,
@@ -38,7 +41,12 @@ class Retry(msgspec.Struct, array_like=True):
 
     attempt: int
     at_ms: int
+    #: -1: parked.
     wait_ms: int
+
+    @property
+    def parked(self) -> bool:
+        return self.wait_ms < 0
 
 
 class Deliveries(msgspec.Struct):
@@ -133,8 +141,20 @@ class Ledger:
         for record in frame.events:
             position += 1
             self._open(record, position, moved)
-        for settlement in frame.settlements:
-            self._settle(settlement, frame.at_ms)
+        known = self.subscriptions
+        for fact in frame.settlements:
+            state = known.get(fact.subscription)
+            position = fact.position
+            if (
+                fact.verdict is DELIVERED
+                and state is not None
+                and not state.retries
+                and position in state.open
+            ):  # nearly all of them
+                state.open.discard(position)
+                state.delivered += 1
+            else:
+                self._settle(fact, frame.at_ms)
         self.last = last
 
     def _open(self, record: ports.Record, position: int, moved: frozenset[tuple[int, int]]) -> None:
@@ -303,7 +323,9 @@ def _count(state: Deliveries, verdict: ports.Verdict, code: int) -> None:
 def _moves(frame: ports.Frame) -> frozenset[tuple[int, int]]:
     """The (position, subscription) pairs this frame moves elsewhere."""
     return frozenset(
-        (int(fact.position), fact.subscription)
-        for fact in frame.settlements
-        if fact.verdict is ports.Verdict.MOVED
+        [
+            (int(fact.position), fact.subscription)
+            for fact in frame.settlements
+            if fact.verdict is MOVED
+        ]
     )

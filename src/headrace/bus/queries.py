@@ -238,7 +238,7 @@ class Queries:
     ) -> Iterator[TraceStep]:
         """Yield the attempt that is still to come: the first, or one that a switch holds."""
         held_by = self._switches.holding(number, kept.position)
-        if last is not None and not (held_by and last.verdict is ports.Verdict.RETRY):
+        if last is not None and (not held_by or last.verdict.closes):
             return
         rule, target, endpoint = self._whereto(number)
         yield TraceStep(

@@ -92,7 +92,7 @@ class Switchboard:
     def holding(self, number: int, position: int) -> str:
         """Return the switch that holds this delivery; "" when none does or it is under way."""
         taker = self._dispatcher.lanes.get(number)
-        return "" if taker is None or position in taker.running else taker.held
+        return "" if taker is None or position in taker.running else taker.paused_by
 
     def refuse_changes(self) -> None:
         """Raises: errors.ReadOnly while nothing may be changed from outside."""

@@ -76,25 +76,27 @@ class Reader:
             return self._grow(self._large, count)
         self._stop += count
         found: list[tuple[int, int, int, int, int, bytes, bytes]] = []
-        while self._stop - self._start >= HEADER.size:
-            size = self._size()
-            if self._stop - self._start < size:
-                if size > READ_BYTES:
-                    self._begin_large(size)
+        start, stop = self._start, self._stop
+        while stop - start >= HEADER.size:
+            body, kind, flags, head, number, took_us, memory = HEADER.unpack_from(
+                self._small, start
+            )
+            _check(body, kind, head)
+            end = start + HEADER.size + body
+            if stop < end:
+                if end - start > READ_BYTES:
+                    self._start = start
+                    self._begin_large(end - start)
                 break
-            found.append(_frame(self._small_view[self._start : self._start + size]))
-            self._start += size
+            middle = start + HEADER.size + head
+            said = bytes(self._small_view[start + HEADER.size : middle])
+            answer = bytes(self._small_view[middle:end])
+            found.append((kind, flags, number, took_us, memory, said, answer))
+            start = end
         if self._large is None:
+            self._start = start
             self._compact()
         return found
-
-    def _size(self) -> int:
-        body, kind, _, head, _, _, _ = HEADER.unpack_from(self._small, self._start)
-        if kind not in (READY, RESULT, FAILED) or head > body:
-            raise Broken("a frame that makes no sense")
-        if body - head > PAYLOAD_BYTES_MAX:
-            raise Broken(f"an answer of more than {PAYLOAD_BYTES_MAX} bytes")
-        return HEADER.size + body
 
     def _begin_large(self, size: int) -> None:
         self._large = memoryview(bytearray(size))
@@ -118,6 +120,14 @@ class Reader:
             rest = self._stop - self._start
             self._small[:rest] = self._small[self._start : self._stop]
             self._start, self._stop = 0, rest
+
+
+def _check(body: int, kind: int, head: int) -> None:
+    """Raises: Broken for a header that no honest instance sends."""
+    if kind not in (READY, RESULT, FAILED) or head > body:
+        raise Broken("a frame that makes no sense")
+    if body - head > PAYLOAD_BYTES_MAX:
+        raise Broken(f"an answer of more than {PAYLOAD_BYTES_MAX} bytes")
 
 
 def _frame(view: memoryview) -> tuple[int, int, int, int, int, bytes, bytes]:

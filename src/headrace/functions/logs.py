@@ -84,13 +84,16 @@ class Splitter:
         if b"\0" not in data:
             return [data]
         pieces: list[bytes | int] = []
-        at = 0
-        for found in self._mark.finditer(data):
-            if found.start() > at:
-                pieces.append(data[at : found.start()])
-            pieces.append(int(found[1], 16))
-            at = found.end()
-        self._keep(data[at:], pieces)
+        # Output and numbers take turns; the last part is output that is still going on.
+        parts = iter(self._mark.split(data))
+        output = next(parts)
+        for number in parts:
+            if output:
+                pieces.append(output)
+            pieces.append(int(number, 16))
+            output = next(parts)
+        if output:
+            self._keep(output, pieces)
         return pieces
 
     def flush(self) -> bytes:

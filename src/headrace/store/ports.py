@@ -45,7 +45,7 @@ class Verdict(IntEnum):
     DROPPED = 3  # closed on purpose; `code` is a DropReason
     MOVED = 4  # carried to another position, which names this one as origin
     RETRY = 5  # failed; due again `wait_ms` after the frame
-    PARKED = 6  # waits for an operator
+    PARKED = 6  # failed for good, its target skips nothing: tried until it passes or is let go
 
     @property
     def closes(self) -> bool:

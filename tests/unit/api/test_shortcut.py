@@ -268,3 +268,59 @@ async def test_no_header_can_be_smuggled_into_an_answer(port: int, faces: Faces)
     async with connection(port) as (reader, writer):
         writer.write(post("/short/x"))
         assert await reader.read() == b""  # nothing of it is sent
+
+
+async def test_head_behind_another_request_is_judged_as_strictly_as_any(
+    port: int, faces: Faces
+) -> None:
+    lines = [b"x-%d: %b" % (number, b"y" * 1000) for number in range(110)]
+    assert sum(map(len, lines)) > bounds.HEADER_BYTES_MAX
+    large = post("/short/x", b"", *lines)
+    async with connection(port) as (reader, writer):
+        # Neither what comes with the first request nor what comes later is too much by itself.
+        writer.write(post("/short/x", b"a") + large[:60_000])
+        assert (await answer(reader))[0] == 200
+        writer.write(large[60_000:])
+        status, head, _ = await answer(reader)
+    assert (status, "connection: close" in head, len(faces.requests)) == (431, True, 1)
+
+
+async def test_half_a_head_behind_another_request_is_not_waited_for(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS_MAX", 0.1)
+    async with connection(port) as (reader, writer):
+        writer.write(post("/short/x", b"a") + b"POST /short/y HT")
+        assert (await answer(reader))[0] == 200
+        status, _, body = await answer(reader)
+        assert (status, b"RequestTimeout" in body) == (408, True)
+        assert await reader.read() == b""
+
+
+async def test_idle_connection_keeps_nothing_of_its_last_request(
+    port: int, running: uvicorn.Server
+) -> None:
+    async with connection(port) as (reader, writer):
+        writer.write(post("/short/x", b"large"))
+        assert (await answer(reader))[0] == 200
+        (only,) = running.server_state.connections
+        assert only.cycle is None
+        writer.write(post("/short/x", b"again"))
+        assert (await answer(reader))[2] == b"again"
+
+
+async def test_nothing_is_written_on_a_lost_connection_whatever_was_sent_ahead(
+    port: int, running: uvicorn.Server, faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing on a closed transport is an error for some event loops."""
+    rendered: list[http.Response] = []
+    monkeypatch.setattr(shortcut, "rendered", lambda given, *_, **__: rendered.append(given))
+    faces.go.clear()
+    async with connection(port) as (reader, writer):
+        writer.write(post("/short/x") + post("/short/x") + b"no request\r\n\r\n")
+        await support.until(lambda: bool(faces.requests))
+        assert await reader.read() == b""
+        (task,) = running.server_state.tasks
+        faces.go.set()
+        await task
+    assert rendered == []

@@ -355,3 +355,25 @@ async def test_what_waits_for_a_switch_is_on_disk_not_in_memory() -> None:
         await turn(it, ALL, on=False)
         await virtual_time.passes(100)
         assert len(it.targets["t"].seen) == 20 + 20 + 100
+
+
+async def test_a_lane_that_stands_at_an_event_stands_while_paused_and_goes_on_there() -> None:
+    """ErrorsTolerance NONE: what it stands at is tried first afterwards, and told meanwhile."""
+    async with world() as it:
+        it.targets["t"] = Target(DOWN)
+        await it.rule("r", "t", errors="NONE", concurrency=1)
+        await it.publish("stuck")
+        await virtual_time.passes(200)
+        attempts = len(it.targets["t"].seen)
+        await it.publish("next")
+        await turn(it, THIS_TARGET)
+        await it.crash()
+        await virtual_time.passes(3_600)
+        assert len(it.targets["t"].seen) == attempts
+        last = (await it.engine.traces(ACCOUNT, "default", "stuck"))[-1]
+        assert (last.held_by, last.attempt) == ("pause-target default/r/t", attempts + 1)
+        it.targets["t"].script = [OK]
+        await turn(it, THIS_TARGET, on=False)
+        await virtual_time.passes(100)
+        arrived = [(message.event_id, message.attempt) for _, message in it.targets["t"].seen]
+        assert arrived[attempts:] == [("stuck", attempts + 1), ("next", 1)]

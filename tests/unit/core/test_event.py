@@ -120,6 +120,21 @@ def test_fields_keep_the_lexeme_of_fractions() -> None:
     assert price.text == "1.50"
 
 
+@pytest.mark.parametrize("data", [..., {"a": 1}])
+def test_what_was_read_of_an_event_before_its_stamp_is_read_anew(data: Any) -> None:
+    found = event.parse(text(data=data), WIDE)
+    before = (found.attributes(), found.fields(), found.body())
+    event.stamp(
+        found, account="1", region="r", bus="b", publish_addr="::1", publish_time="2026-01-02"
+    )
+    assert "aliyuneventbusname" not in before[0]
+    assert "aliyuneventbusname" not in before[1]
+    for read in (found.attributes(), found.fields(), json.loads(found.body())):
+        assert read["aliyuneventbusname"] == "b"
+    assert "data" not in found.attributes()
+    assert ("data" in found.fields()) is (data is not ...)
+
+
 def test_fields_and_body_are_made_once() -> None:
     found = event.parse(text(data={"a": 1}), WIDE)
     assert found.fields() is found.fields()

@@ -393,7 +393,8 @@ def serve_one_by_one(runtime: Runtime) -> None:
 
 
 def limit(settings: "dict[str, str]") -> None:
-    """Set limits the code cannot raise again."""
+    """Set limits the code cannot raise again, and let the server go first when both could run."""
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     wanted = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: int(settings["files_max"]),
