@@ -167,7 +167,8 @@ def native_api() -> str:
             "`expected`, `got`, `remedy`.\n",
             pages.table(("operation", "request", "parameters", "answer", "action"), rows),
             "Three addresses need no signature: `GET /healthz` (200 while the process answers),",
-            "`GET /readyz` (200 once events are taken, else 503 with the reason) and",
+            "`GET /readyz` (200 while the server works, else 503 with the reason: starting,",
+            "stopping, drained) and",
             "`GET /metrics` (Prometheus).\n",
         ]
     )
@@ -332,7 +333,7 @@ def _inner_bounds() -> Iterator[tuple[str, str, str, str]]:
     for module in pages.product_modules(without=(*ELSEWHERE, "headrace.core.limits")):
         said = pages.comments(module)
         for name, value in vars(module).items():
-            if _BOUND.fullmatch(name) and isinstance(value, int):
+            if _BOUND.fullmatch(name) and isinstance(value, (int, float)):
                 module_name = module.__name__.removeprefix("headrace.")
                 yield pages.code(name), _shown(value), module_name, said.get(name, "")
 

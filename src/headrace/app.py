@@ -190,8 +190,12 @@ class App:
             "fc", "/2023-03-30/", fc, fc_faults.refuse, fc_face.BODY_BYTES_MAX, short=True
         )
         return assembly.build(
-            container, registry=shown, unready=lambda: self._unready, elsewhere=[below_fc]
+            container, registry=shown, unready=self._why_unready, elsewhere=[below_fc]
         )
+
+    def _why_unready(self) -> str:
+        """A drained server asks whoever balances load to send requests elsewhere."""
+        return self._unready or ("drained" if self.engine.switchboard.board.drain else "")
 
     def facts(self) -> dict[str, object]:
         """What `status` and `/healthz` say of this process and never changes."""

@@ -11,6 +11,7 @@ from prometheus_client import core as prometheus
 
 from headrace.bus import engine as engines
 from headrace.functions import service
+from headrace.resources import switches
 
 #: Subscriptions and rules shown one by one; past it only the sums are.
 SERIES_MAX = 2_000
@@ -35,26 +36,70 @@ class Books:
         balanced.add_metric((), 1.0 if books.balanced else 0.0)
         yield balanced
         yield from self._running()
+        yield self._switches()
+
+    def _switches(self) -> prometheus.Metric:
+        """Those about the whole server always; the others for as long as they are remembered."""
+        family = prometheus.GaugeMetricFamily(
+            "headrace_switch_on", "1 while an operator's switch is on.", labels=("switch", "of")
+        )
+        state = {(kind, ""): False for kind in switches.KINDS if kind not in switches.ABOUT}
+        for switch in self._engine.switchboard.known:
+            key = (switch.kind, switch.of)
+            state[key] = state.get(key, False) or switch.on
+        for key, on in state.items():
+            family.add_metric(key, float(on))
+        return family
 
     def _running(self) -> Iterator[prometheus.Metric]:
         stats = self._functions.stats()
         for name, value, text in (
-            ("instances", stats.instances, "Function instances alive."),
-            ("starting", stats.starting, "Function instances being started."),
-            ("queued", stats.queued, "Invocations waiting for an instance."),
-            ("waiting_events", self._engine.committer.waiting, "Events waiting for the disk."),
-            ("open_deliveries", self._engine.ledger.pending(), "Deliveries not closed yet."),
+            ("headrace_instances", stats.instances, "Function instances alive."),
+            ("headrace_starting", stats.starting, "Function instances being started."),
+            ("headrace_queued", stats.queued, "Invocations waiting for an instance."),
+            (
+                "headrace_waiting_events",
+                self._engine.committer.waiting,
+                "Events waiting for the disk.",
+            ),
+            (
+                "headrace_deliveries_under_way",
+                self._engine.dispatcher.under_way,
+                "Attempts that have begun and have no settlement yet.",
+            ),
+            (
+                "headrace_invocations_under_way",
+                stats.under_way,
+                "Invocations taken that have not ended.",
+            ),
+            (
+                "headrace_open_deliveries",
+                self._engine.ledger.pending(),
+                "Deliveries not closed yet.",
+            ),
         ):
-            gauge = prometheus.GaugeMetricFamily(f"headrace_{name}", text)
+            gauge = prometheus.GaugeMetricFamily(name, text)
             gauge.add_metric((), value)
             yield gauge
         for name, value, text in (
-            ("invocations", stats.invocations, "Invocations that ran."),
-            ("invocation_errors", stats.errors, "Invocations that failed in the function."),
-            ("cold_starts", stats.cold_starts, "Instances started for a waiting invocation."),
-            ("frames_refused_full", self._engine.committer.refused_full, "Frames without room."),
+            ("headrace_invocations", stats.invocations, "Invocations that ran."),
+            (
+                "headrace_invocation_errors",
+                stats.errors,
+                "Invocations that failed in the function.",
+            ),
+            (
+                "headrace_cold_starts",
+                stats.cold_starts,
+                "Instances started for a waiting invocation.",
+            ),
+            (
+                "headrace_frames_refused_full",
+                self._engine.committer.refused_full,
+                "Frames without room.",
+            ),
         ):
-            counter = prometheus.CounterMetricFamily(f"headrace_{name}", text)
+            counter = prometheus.CounterMetricFamily(name, text)
             counter.add_metric((), value)
             yield counter
 

@@ -24,7 +24,14 @@ from headrace.store.sqlite import segment as segments
 
 _KINDS: dict[str, editing.Kind[Any]] = {
     kind.name: kind
-    for kind in (editing.BUS, editing.RULE, editing.FUNCTION, editing.QUEUE, editing.SOURCE)
+    for kind in (
+        editing.BUS,
+        editing.RULE,
+        editing.FUNCTION,
+        editing.QUEUE,
+        editing.SOURCE,
+        editing.SWITCH,
+    )
 }
 
 Kind = Literal["version", "registry", "segment", "code", "log"]

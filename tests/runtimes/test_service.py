@@ -173,6 +173,27 @@ async def test_too_many_requests_are_throttled(tmp_path: Path, walls: sandbox.Sa
         assert stage.service.stats().throttled == 3
 
 
+async def test_payloads_that_wait_and_run_have_a_bound_together(
+    tmp_path: Path, walls: sandbox.Sandbox
+) -> None:
+    """What ended, was refused or was given up makes room again."""
+    bounds = stages.limits(
+        instances_max=1, queue_per_group_max=9, queue_wait_us_max=300_000, start_us_guess=1000,
+        payload_bytes_max=3,
+    )  # fmt: skip
+    async with stages.open_stage(tmp_path, walls, limits=bounds) as stage:
+        stage.deploy("f", SLOW)
+        for _ in range(2):
+            tasks = [asyncio.create_task(stage.invoke("f", b"1")) for _ in range(4)]
+            await asyncio.sleep(0)  # all four have asked
+            tasks[1].cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            texts = [error.message for error in results if isinstance(error, errors.Throttled)]
+            assert sum("too many large payloads" in text for text in texts) == 1
+            with pytest.raises(errors.Throttled, match="too many large payloads"):
+                await stage.invoke("f", b"1111")
+
+
 async def test_canceled_request_that_waits_never_runs(
     tmp_path: Path, walls: sandbox.Sandbox
 ) -> None:

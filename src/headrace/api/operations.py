@@ -35,6 +35,8 @@ class Call(msgspec.Struct):
 
 #: Does the work and returns what the face wraps into its envelope (or a whole Response or Stream).
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
+#: How names of operations begin that change nothing.
+_READING = ("get", "list", "query", "test", "check")
 #: Names what is accessed, for authorisation.
 Resource: TypeAlias = Callable[[Call], str]
 
@@ -64,6 +66,15 @@ class Operation(msgspec.Struct, frozen=True):
     #: True when the body is not an object of `params` (a batch of events, a payload): the handler
     #: reads it.
     raw_body: bool = False
+    #: Whether it is answered in read-only mode; None: if it only reads.
+    in_read_only: bool | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is answered in read-only mode. What does not say that it reads, writes."""
+        if self.in_read_only is not None:
+            return self.in_read_only
+        return "GET" in self.methods or self.name.lower().startswith(_READING)
 
 
 class Table:
@@ -173,6 +184,9 @@ async def run(row: Operation, call: Call) -> Any:
     """Authorise `call` and have it handled. Raises HeadraceErrors."""
     assert row.handler is not None, f"{row.name} has no handler"
     call.services.authorize(call.principal, row.action, row.resource(call))
+    board = call.services.engine.switchboard
+    if board.closed and not row.reads:
+        board.refuse_changes()
     return await row.handler(call)
 
 

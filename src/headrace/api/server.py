@@ -253,8 +253,8 @@ class Server:
         answer = refuse(error, request_id)
         if answer.status in (408, 413, 431):
             answer.headers = (*answer.headers, _CLOSE)
-        if answer.status in (429, 503):
-            answer.headers = (*answer.headers, (b"retry-after", b"1"))
+        if answer.status in (429, 503, 507):
+            answer.headers = (*answer.headers, (b"retry-after", b"%d" % error.retry_after_s))
         return answer
 
 

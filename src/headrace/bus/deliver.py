@@ -57,6 +57,8 @@ class Dispatcher:
         self.stopping = False
         #: Subscriptions without a lane: their deliveries wait until someone takes them.
         self.passive: set[int] = set()
+        #: The switch that holds a subscription's deliveries, "" for none.
+        self.held_by: Callable[[subscriptions.Subscription], str] = lambda _: ""
         self._journal = journal
         self._committer = committer
         self._postbox = postbox
@@ -82,6 +84,7 @@ class Dispatcher:
             return
         state = self.ledger.deliveries(subscription.id)
         made = self.lanes[subscription.id] = lane.Lane(subscription, state, self)
+        made.paused_by = self.held_by(subscription)
         made.resume()
 
     def unsubscribe(self, number: int) -> None:
@@ -151,6 +154,11 @@ class Dispatcher:
         if not positions:
             return []
         return await self._journal.fetch([ports.Position(position) for position in positions])
+
+    @property
+    def under_way(self) -> int:
+        """Attempts that have begun and have no settlement yet."""
+        return len(self._flying())
 
     def loaded_full(self) -> bool:
         return self.loaded_bytes >= LOADED_BYTES_MAX

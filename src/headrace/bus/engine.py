@@ -24,6 +24,7 @@ from headrace.bus import (
     queues,
     retention,
     routing,
+    switchboard,
 )
 from headrace.bus import ledger as ledgers
 from headrace.core import clock as clocks
@@ -139,6 +140,7 @@ class Engine:
             self.dispatcher.passive.add(self.postbox.addresses[account].dead_subscription)
         self.committer.start()
         self._opened = True
+        self.switchboard.open()
         self.router.open(revision, opened.marks)
         for number in self.router.orphans(self.ledger):
             dropped = self.dispatcher.drop(number, ports.DropReason.RULE_DELETED)
@@ -154,6 +156,7 @@ class Engine:
             postbox=self.postbox, request_id=self._request_id,
         )  # fmt: skip
         self.committer.followers.append(self._feed_tails)
+        self.switchboard = switchboard.Switchboard(self._catalog, self.dispatcher)
         self.router = routing.Routing(
             self._catalog, self._registry, self.dispatcher, self.committer, self.postbox,
             sender_of=self._wiring.sender_of, call_sender=self._wiring.call_sender,
@@ -163,7 +166,7 @@ class Engine:
             self._catalog, self._registry, self.router, self.committer, self._clock,
             region=self._region,
         )  # fmt: skip
-        self.queries = queries.Queries(self._journal, self._registry, self.router)
+        self.queries = queries.Queries(self._journal, self._registry, self.router, self.switchboard)
         self.dead_letters = deadletters.DeadLetters(
             self._journal, self.ledger, self.committer, self.postbox, self.router
         )

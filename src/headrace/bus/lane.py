@@ -69,6 +69,8 @@ class Lane:
         self.starter = _starter_of(subscription)
         self.state = state
         self.closed = False
+        #: The switch that keeps deliveries from starting; "" for none.
+        self.paused_by = ""
         #: Its rule or function is gone: what fails now is dropped, not retried.
         self.deleted = False
         #: The deliveries a lane with `block_on_error` stands at: what ran beside the first one may
@@ -107,7 +109,7 @@ class Lane:
             return
         if self._behind:
             return
-        if self._window_full():
+        if self.paused_by or self._window_full():
             self._behind = True
         else:
             self._cursor = position
@@ -151,6 +153,14 @@ class Lane:
             if not subscription.block_on_error:
                 self.stuck.clear()
         self.pump()
+
+    def hold(self, switch: str) -> None:
+        """Start nothing while `switch` is on; "" goes on. What waits stays where it is: the
+        window, the retries and their times, and on disk what comes meanwhile.
+        """
+        was, self.paused_by = self.paused_by, switch
+        if was and not switch:
+            self.pump()
 
     def close(self) -> None:
         """Start nothing more; running attempts end by themselves."""
@@ -204,7 +214,7 @@ class Lane:
 
     def pump(self) -> None:
         """Start what may start, load what is missing."""
-        if self.closed or self._host.stopping:
+        if self.closed or self._host.stopping or self.paused_by:
             return
         while self._ready and len(self.running) < self.subscription.concurrency:
             if self.stuck and not self._stuck_first():
@@ -332,7 +342,7 @@ class Lane:
     def _ripe(self) -> None:
         """Some retries are due: fetch their records and put them before the fresh ones."""
         self._timer = None
-        if self._reloading:
+        if self._reloading or self.paused_by:  # a switch that is off comes back here through `pump`
             return
         if self._ready and self._window_full():  # it is drained first, and `pump` comes back here;
             if self.stuck:  # but a lane that stands at a delivery starts nothing else

@@ -6,12 +6,12 @@ three steps (PutEvent, FilterEvent, PushEvent). Read-only; never touches the led
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-from headrace.bus import accept, letters, routing
+from headrace.bus import accept, letters, routing, switchboard
 from headrace.bus import ledger as ledgers
 from headrace.core import errors, event, jsontext, pattern
 from headrace.store import ports
@@ -54,6 +54,8 @@ class TraceStep(msgspec.Struct, frozen=True):
     verdict: str = ""
     wait_ms: int = 0
     detail: str = ""
+    #: The switch that keeps the next attempt from starting.
+    held_by: str = ""
 
 
 class RuleVerdict(msgspec.Struct, frozen=True):
@@ -85,10 +87,12 @@ class Queries:
         journal: ports.Journal,
         registry: ports.Registry,
         router: routing.Routing,
+        switches: switchboard.Switchboard,
     ) -> None:
         self._journal = journal
         self._registry = registry
         self._router = router
+        self._switches = switches
 
     async def find_event(
         self, account: str, bus: str, event_id: str, source: str | None = None
@@ -209,10 +213,12 @@ class Queries:
                 )
         attempts = await self._journal.settled(ports.Position(kept.position))
         steps.extend(self._push(attempted) for attempted in attempts)
-        settled = {attempted.settlement.subscription for attempted in attempts}
+        settled = {
+            attempted.settlement.subscription: attempted.settlement for attempted in attempts
+        }
         for number in kept.matches:
-            if number > 0 and number not in settled:
-                steps.append(self._waiting(kept, number))
+            if number > 0:
+                steps.extend(self._waiting(kept, number, settled.get(number)))
         return steps
 
     def _push(self, attempted: ports.Attempted) -> TraceStep:
@@ -227,11 +233,19 @@ class Queries:
             fact.wait_ms, about.head,
         )  # fmt: skip
 
-    def _waiting(self, kept: Stored, number: int) -> TraceStep:
+    def _waiting(
+        self, kept: Stored, number: int, last: ports.Settlement | None
+    ) -> Iterator[TraceStep]:
+        """Yield the attempt that is still to come: the first, or one that a switch holds."""
+        held_by = self._switches.holding(number, kept.position)
+        if last is not None and (not held_by or last.verdict.closes):
+            return
         rule, target, endpoint = self._whereto(number)
-        return TraceStep(
-            "PushEvent", kept.received_ms, rule, target, endpoint, status="[0]waiting", verdict=""
-        )
+        yield TraceStep(
+            "PushEvent", kept.received_ms, rule, target, endpoint,
+            attempt=0 if last is None else last.attempt + 1,
+            status=f"[0]paused by switch {held_by}" if held_by else "[0]waiting", held_by=held_by,
+        )  # fmt: skip
 
     def _whereto(self, number: int) -> tuple[str, str, str]:
         """(rule, target, endpoint) of a subscription, also of one that is gone."""

@@ -41,3 +41,8 @@ class Subscription(msgspec.Struct, frozen=True, eq=False):
     attempt_us: int = ATTEMPT_US_DEFAULT
     #: Queue named by DeadLetterQueue, beside the store of dead letters that is always on.
     dead_letter_queue: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What operators call it: BUS/RULE/TARGET, or async/FUNCTION."""
+        return f"{self.bus}/{self.rule}/{self.target}" if self.bus else self.rule

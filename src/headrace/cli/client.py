@@ -35,6 +35,8 @@ _NO_SUCH_OPERATION: Final = ("InvalidAction.NotFound", "NotFound")
 _AUTH_CODES: Final = frozenset(
     {"InvalidTimeStamp.Expired", "SignatureNonceUsed", "MissingRequiredHeader"}
 )
+#: A server that answers so is there: an operator has stopped it on purpose.
+_STOPPED: Final = frozenset({"ServerReadOnly", "ServerDraining"})
 _UNREACHABLE: Final = frozenset({502, 503, 504})
 #: What to type when a name is wrong.
 _LISTS: Final[Mapping[str, str]] = {
@@ -44,6 +46,7 @@ _LISTS: Final[Mapping[str, str]] = {
     "FunctionNotFound": "headrace fn list",
     "TriggerNotFound": "headrace fn trigger list FUNCTION",
     "QueueNotExist": "headrace queue list",
+    "SwitchNotExist": "headrace switch list",
     "DeadLetterNotExist": "headrace dlq list",
 }
 _CHECK_KEY: Final = (
@@ -294,7 +297,7 @@ def exit_of(status: int, code: str) -> failure.Exit:
         return failure.Exit.AUTH
     if code.endswith(_NOT_FOUND) and code not in _NO_SUCH_OPERATION:
         return failure.Exit.NOT_FOUND
-    if status in _UNREACHABLE:
+    if status in _UNREACHABLE and code not in _STOPPED:
         return failure.Exit.UNREACHABLE
     return failure.Exit.FAILED
 

@@ -24,6 +24,7 @@ NOUNS: Final[Mapping[str, tuple[str, str, str]]] = {
     "fn": ("fn", "Functions and their triggers.", "函数与触发器"),
     "queue": ("queue", "Built-in queues.", "内置队列"),
     "dlq": ("dlq", "Dead letters.", "死信"),
+    "switch": ("switch", "Pause deliveries, read-only mode, drain.", "暂停投递、只读模式、排空"),
     "limits": ("limits", "List every limit with its value.", "列出所有限制"),
 }  # fmt: skip
 

@@ -44,6 +44,8 @@ _FC: dict[type[errors.HeadraceError], Word] = {
     # A value or a field; operations that are not built have a word of their own.
     errors.Unsupported: Word("InvalidArgument", 400),
     errors.Throttled: Word("ResourceThrottled", 429),
+    errors.ReadOnly: Word("ServerReadOnly", 503),
+    errors.Draining: Word("ServerDraining", 503),
     errors.Unavailable: Word("ServiceUnavailable", 503),
 }
 
@@ -61,6 +63,8 @@ EVENTBRIDGE: dict[str, int] = {
     "InvalidAction.NotFound": 404,
     "InternalError": 500,
     "ServiceUnavailable": 503,
+    "ServerReadOnly": 503,
+    "ServerDraining": 503,
     "StoreFull": 507,
     # requests
     "InvalidArgument": 400,
@@ -148,6 +152,8 @@ FC: dict[str, int] = {
     "InternalServerError": 500,
     "BadResponse": 502,
     "ServiceUnavailable": 503,
+    "ServerReadOnly": 503,
+    "ServerDraining": 503,
     "StoreFull": 507,
 }
 

@@ -17,7 +17,7 @@ is one cause; its attributes are data for programs, its message a sentence for p
      │   ├─ FunctionNotFound · FunctionExists · FunctionInUse · VersionNotFound
      │   ├─ TriggerNotFound · TriggerExists · TriggerUnsupported
      │   ├─ QueueNotFound · QueueExists · QueueInUse
-     │   ├─ EventNotFound · DeadLetterNotFound
+     │   ├─ EventNotFound · DeadLetterNotFound · SwitchNotFound
      │   └─ EditConflict        someone else changed the record first
      ├─ EventRefused            per-entry refusal of an event (EventIdEmpty, EventSizeExceed, ...)
      ├─ AuthError               403
@@ -26,6 +26,7 @@ is one cause; its attributes are data for programs, its message a sentence for p
      ├─ Throttled               429
      ├─ StoreFull               507
      └─ Unavailable             503
+         └─ ReadOnly · Draining      an operator's switch is on
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class HeadraceError(Exception):
     status: int = 500
     #: What to do next, one sentence.
     remedy: str = ""
+    #: What Retry-After says, where the status is 429, 503 or 507.
+    retry_after_s: int = 1
 
     def __init__(
         self,
@@ -342,6 +345,7 @@ class StoreFull(HeadraceError):
     code = "StoreFull"
     status = 507
     remedy = "Free disk space or shorten the retention of buses; the server goes on by itself."
+    retry_after_s = 10
 
 
 class Unavailable(HeadraceError):
@@ -363,3 +367,26 @@ class DeadLetterNotFound(Refused):
 
     code = "DeadLetterNotExist"
     status = 404
+
+
+class SwitchNotFound(Refused):
+    """The switch is not on."""
+
+    code = "SwitchNotExist"
+    status = 404
+
+
+class ReadOnly(Unavailable):
+    """The server is in read-only mode: it takes no events, edits or asynchronous invocations."""
+
+    code = "ServerReadOnly"
+    remedy = "Send it again later; an operator ends this with `headrace switch off read-only`."
+    retry_after_s = 10
+
+
+class Draining(Unavailable):
+    """The server is drained: it starts no invocation and finishes what is under way."""
+
+    code = "ServerDraining"
+    remedy = "Send it again later; an operator ends this with `headrace switch off drain`."
+    retry_after_s = 10

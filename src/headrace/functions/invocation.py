@@ -49,6 +49,8 @@ class Stats(msgspec.Struct, frozen=True):
     cold_starts: int
     throttled: int
     start_failures: int
+    #: Invocations that were taken and have not ended.
+    under_way: int
 
 
 class InstanceInfo(msgspec.Struct, frozen=True):

@@ -13,17 +13,26 @@ import msgspec
 SECOND_US = 1_000_000
 #: What a request costs beside its handler: two wake-ups and a frame each way.
 HOP_US = 50
+#: Instances of all functions, and of one.
+INSTANCES_MAX = 100
+INSTANCES_PER_FUNCTION_MAX = 50
+#: Invocations of one function that wait for an instance, and how long each may; then 429.
+QUEUE_PER_FUNCTION_MAX = 10_000
+QUEUE_WAIT_US_MAX = 10 * SECOND_US
+#: Payloads of all invocations that wait or run; then 429.
+PAYLOADS_BYTES_MAX = 256 * 1024 * 1024
 
 
 class Limits(msgspec.Struct, frozen=True):
     """Bounds of the whole pool. All groups together where nothing else is said."""
 
-    instances_max: int = 100
-    instances_per_group_max: int = 50
+    instances_max: int = INSTANCES_MAX
+    instances_per_group_max: int = INSTANCES_PER_FUNCTION_MAX
     #: Starts going on at one time; about the number of cores.
     starts_max: int = 2
-    queue_per_group_max: int = 10_000
-    queue_wait_us_max: int = 10 * SECOND_US
+    queue_per_group_max: int = QUEUE_PER_FUNCTION_MAX
+    queue_wait_us_max: int = QUEUE_WAIT_US_MAX
+    payload_bytes_max: int = PAYLOADS_BYTES_MAX
     #: Requests sent to one instance that runs them one by one.
     pipeline_max: int = 16
     #: A request that was sent ahead cannot be taken back: only when its wait is sure to be short.

@@ -66,7 +66,10 @@ class Functions:
         self._random = random
         self._region = region
         starts_max = max(2, os.cpu_count() or 2)
-        self._pool = pool.Pool(limits or scaling.Limits(starts_max=starts_max))
+        limits = limits or scaling.Limits(starts_max=starts_max)
+        self._pool = pool.Pool(limits)
+        self._payload_bytes = 0
+        self._payload_bytes_max = limits.payload_bytes_max
         self._load_timeout_s = load_timeout_s
         self._deployments = deployments.Deployments(lookup, self._retire)
         self._lives: dict[int, deployments.Life] = {}
@@ -100,10 +103,12 @@ class Functions:
         """As `invoke`, without a task that waits: `tell` is called once with what it would return
         or raise. It must not raise, and may be called before this returns.
 
-        Raises, at once: errors.FunctionNotFound, VersionNotFound, PayloadTooLarge, Unavailable.
+        Raises, at once: errors.FunctionNotFound, VersionNotFound, PayloadTooLarge, Unavailable,
+        Throttled (payloads of all that wait and run take too much memory).
         """
         deployment = self._admit(call)
         words = outcome.words(call)
+        self._hold(len(call.payload))
         self._last_number = number = self._last_number % 0xFFFFFFFF + 1
         now_us = self._clock.mono_us()
         ticket = sandboxed.Ticket(number, call, words, deployment, tell, now_us)
@@ -121,7 +126,7 @@ class Functions:
         deployment = ticket.entry
         assert isinstance(deployment, deployments.Deployment)
         if self._pool.cancel(ticket.number, deployment.key):
-            del self._tickets[ticket.number]
+            self._let_go(ticket)
             return
         for life in self._lives.values():
             if life.instance is not None and life.deployment is deployment:
@@ -153,6 +158,7 @@ class Functions:
             cold_starts=self._count["cold"],
             throttled=self._count["throttled"],
             start_failures=self._count["failures"],
+            under_way=len(self._tickets),
         )
 
     def instances(self, account: str, name: str) -> list[invocation.InstanceInfo]:
@@ -214,6 +220,18 @@ class Functions:
         if self._closing:
             raise errors.Unavailable("The server is stopping.")
         return self._deployments.admit(call)
+
+    def _hold(self, payload_bytes: int) -> None:
+        if self._payload_bytes + payload_bytes > self._payload_bytes_max:
+            self._count["throttled"] += 1
+            raise errors.Throttled(
+                "The function is throttled: too many large payloads wait.", code="ResourceThrottled"
+            )
+        self._payload_bytes += payload_bytes
+
+    def _let_go(self, ticket: sandboxed.Ticket) -> None:
+        del self._tickets[ticket.number]
+        self._payload_bytes -= len(ticket.call.payload)
 
     def _retire(self, deployment: deployments.Deployment) -> None:
         self._deployments.close(deployment)
@@ -436,7 +454,7 @@ class Functions:
         result: outcome.Outcome,
     ) -> None:
         """Write the log and the record of one invocation and answer its caller."""
-        del self._tickets[ticket.number]
+        self._let_go(ticket)
         deployment = ticket.entry
         assert isinstance(deployment, deployments.Deployment)
         self._count["invocations"] += 1
@@ -452,7 +470,7 @@ class Functions:
             self._changed.set()
 
     def _refuse(self, ticket: sandboxed.Ticket, error: errors.HeadraceError) -> None:
-        del self._tickets[ticket.number]
+        self._let_go(ticket)
         if ticket.tell is not None:
             ticket.tell(error)
         if self._closing:

@@ -2,8 +2,8 @@
 compare-and-set.
 
 Owns the wiring of its parts, the change feed and the walk over everything. Rules of a kind live
-beside their kind: `buses`, `sources`, `rules`, `rule_targets`, `functions`, `queues`, `triggers`.
-It must never run, deliver or store an event.
+beside their kind: `buses`, `sources`, `rules`, `rule_targets`, `functions`, `queues`, `triggers`,
+`switches`. It must never run, deliver or store an event.
 
 Reads are synchronous. Writes are async: when one returns, the change is durable, in the view, and
 every listener has heard of it. A write that is given a stale `revision` raises EditConflict naming
@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.core import clock, limits
-from headrace.resources import editing, settings, sources, triggers
+from headrace.resources import editing, settings, sources, switches, triggers
 from headrace.store import ports
 
 
-class Catalog(triggers.Triggers, sources.Sources):
+class Catalog(triggers.Triggers, sources.Sources, switches.Switches):
     """All operations on resources, of every account."""
 
     def __init__(

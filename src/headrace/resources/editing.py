@@ -28,8 +28,10 @@ UNCOMMITTED: Final = ports.Revision(0)
 EDIT_ATTEMPTS_MAX: Final = 32
 _PAGE: Final = 1000
 
-KindName = Literal["bus", "rule", "function", "queue", "source"]
-Resource = model.EventBus | model.Rule | model.Function | model.Queue | model.EventSource
+KindName = Literal["bus", "rule", "function", "queue", "source", "switch"]
+Resource = (
+    model.EventBus | model.Rule | model.Function | model.Queue | model.EventSource | model.Switch
+)
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
@@ -69,6 +71,7 @@ RULE: Final = Kind("rule", model.Rule)
 FUNCTION: Final = Kind("function", model.Function)
 QUEUE: Final = Kind("queue", model.Queue)
 SOURCE: Final = Kind("source", model.EventSource)
+SWITCH: Final = Kind("switch", model.Switch)
 
 
 class Stored(msgspec.Struct, Generic[R], frozen=True):

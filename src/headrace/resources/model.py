@@ -15,12 +15,15 @@ import msgspec
 RuleStatus = Literal["ENABLE", "DISABLE"]
 RetryStrategy = Literal["BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY"]
 ErrorsTolerance = Literal["ALL", "NONE"]
+SwitchKind = Literal["pause-all", "pause-account", "pause-target", "read-only", "drain"]
 ParamForm = Literal["ORIGINAL", "CONSTANT", "JSONPATH", "TEMPLATE"]
 
 #: The bus that every account has without creating it.
 DEFAULT_BUS: Final = "default"
 #: How many of its newest edits a record remembers.
 EDITS_KEPT: Final = 4
+#: How often a switch was turned, as far back as it remembers.
+FLIPS_KEPT: Final = 8
 
 
 class Edit(msgspec.Struct, frozen=True, array_like=True):
@@ -172,3 +175,28 @@ class EventSource(msgspec.Struct, frozen=True):
     created_ms: int = 0
     modified_ms: int = 0
     edits: tuple[Edit, ...] = ()
+
+
+class Flip(msgspec.Struct, frozen=True, array_like=True):
+    """One turn of a switch."""
+
+    on: bool
+    at_ms: int
+    #: Access key id of who turned it.
+    by: str
+    reason: str
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """A red switch: something an operator has stopped. Kept when it is off, for its history."""
+
+    kind: SwitchKind
+    #: The account or the target it is about; "" for the whole server.
+    of: str
+    #: Whose target it is; else who turned it on first.
+    account: str
+    on: bool
+    #: Since when it is on, or off.
+    since_ms: int
+    #: The newest last.
+    flips: tuple[Flip, ...]

@@ -163,6 +163,10 @@ class Usage(msgspec.Struct, frozen=True):
     last: Position
     segments: int
     oldest_ms: int
+    #: Below so many free bytes new events are refused; 0: there is no such mark.
+    low_bytes: int = 0
+    #: They are refused now.
+    is_low: bool = False
 
 
 class Attempted(msgspec.Struct, frozen=True):

@@ -196,10 +196,21 @@ async def test_unexpected_failure_tells_the_caller_nothing_and_the_log_everythin
     assert reply.headers["x-acs-request-id"] in caplog.text
 
 
-@pytest.mark.parametrize("error", [errors.Throttled(), errors.Unavailable()])
-async def test_answers_to_come_back_later_say_when(error: errors.HeadraceError) -> None:
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (errors.Throttled(), "1"),
+        (errors.Unavailable(), "1"),
+        (errors.StoreFull(), "10"),
+        (errors.ReadOnly(), "10"),
+        (errors.Draining(), "10"),
+    ],
+)
+async def test_answers_to_come_back_later_say_when(
+    error: errors.HeadraceError, seconds: str
+) -> None:
     reply = await support.ask(app_of(failing(error)), "GET", "/t/")
-    assert reply.headers["retry-after"] == "1"
+    assert reply.headers["retry-after"] == seconds
 
 
 async def test_unknown_address_is_404_and_unknown_method_405() -> None:

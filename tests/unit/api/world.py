@@ -23,6 +23,7 @@ from headrace.api import assembly, services
 from headrace.api.eventbridge import control, dataplane
 from headrace.bus import engine
 from headrace.core import delivery, limits, signature
+from headrace.functions import invocation
 from headrace.resources import catalog, model
 from headrace.store import memory
 from tests.unit.api import support
@@ -52,6 +53,13 @@ class Receiver:
 
     async def close(self) -> None:
         """Nothing to let go."""
+
+
+class Idle:
+    """Functions where none runs."""
+
+    def stats(self) -> invocation.Stats:
+        return invocation.Stats(*[0] * len(invocation.Stats.__struct_fields__))
 
 
 class World:
@@ -229,7 +237,7 @@ async def world(bounds: limits.Limits = limits.WIDE) -> AsyncIterator[World]:
     container = services.Services(
         catalog=records,
         engine=bus,
-        functions=None,  # type: ignore[arg-type]
+        functions=Idle(),  # type: ignore[arg-type]
         authenticator=authenticate.Authenticator(
             keys.Keyring([KEY]), clock, nonces.Nonces.in_memory(entries=1024)
         ),

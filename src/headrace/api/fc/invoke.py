@@ -32,6 +32,7 @@ async def invoke(call: calls.FcCall) -> http.Response:
     calls.check_latest(qualifier)
     if mode == "Async":
         return await _enqueue(call)
+    call.services.engine.switchboard.refuse_calls()
     payload = _bounded(call.request.body, limits.INVOKE_SYNC_BYTES_MAX)
     result = await call.services.functions.invoke(
         invocation.Call(
@@ -47,6 +48,7 @@ async def invoke(call: calls.FcCall) -> http.Response:
 
 
 async def _enqueue(call: calls.FcCall) -> http.Response:
+    call.services.engine.switchboard.refuse_changes()
     payload = _bounded(call.request.body, limits.INVOKE_ASYNC_BYTES_MAX)
     task_id = _task_id(call) or call.request.request_id
     function = call.services.catalog.get_function(call.account, call.args["functionName"])

@@ -155,6 +155,8 @@ def _row(entry: _Entry) -> operations.Operation:
         path=PREFIX + entry.path,
         mutates=entry.method != "GET",
         raw_body=entry.name == "InvokeFunction",
+        # Its handler tells synchronous calls, which change nothing here, from the others.
+        in_read_only=True if entry.name == "InvokeFunction" else None,
     )
 
 

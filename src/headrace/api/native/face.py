@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.api import http, operations, parameters, shapes
-from headrace.api.native import functions, letters, look, queues, server
+from headrace.api.native import functions, letters, look, queues, server, switches
 from headrace.core import errors
 
 if TYPE_CHECKING:
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 PREFIX = "/headrace/v1/"
 
 TABLE = operations.Table(
-    "Headrace", "v1", (*look.ROWS, *letters.ROWS, *queues.ROWS, *functions.ROWS, *server.ROWS)
+    "Headrace",
+    "v1",
+    (
+        *look.ROWS,
+        *letters.ROWS,
+        *queues.ROWS,
+        *functions.ROWS,
+        *server.ROWS,
+        *switches.ROWS,
+    ),
 )
 
 

@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 _STORED = "bus, id, source, type, received_ms:i, trace_id, event:any"
 _STEP = (
     "{action, at_ms:i, rule, target, endpoint, attempt:i, latency_ms:f, code:i, status, verdict,"
-    " wait_ms:i, detail}"
+    " wait_ms:i, detail, held_by}"
 )
 
 

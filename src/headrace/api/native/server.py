@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.api import operations
+from headrace.api.native import switches
 from headrace.api.shapes import shape
 
 
@@ -22,6 +23,8 @@ async def _status(call: operations.Call) -> dict[str, Any]:
         "dead_letters": services.engine.dead_letters.count(call.account),
         "balanced": services.engine.books().balanced,
         "usage": await services.engine.usage(),
+        "switches": [switches.switch_of(switch) for switch in services.engine.switchboard.on],
+        "under_way": switches.under_way(services),
     }
 
 
@@ -43,7 +46,8 @@ ROWS = (
         path="/headrace/v1/status",
         answer=shape(
             "account, region, now_ms:i, buses:i, functions:i, dead_letters:i, balanced:b,"
-            " usage:{bytes_used:i, bytes_free:i, first:i, last:i, segments:i, oldest_ms:i}"
+            " usage:{bytes_used:i, bytes_free:i, first:i, last:i, segments:i, oldest_ms:i,"
+            " low_bytes:i, is_low:b}, " + switches.SWITCHES + ", " + switches.UNDER_WAY
         ),
     ),
     operations.Operation(

@@ -102,6 +102,7 @@ def _told(status: dict[str, Any], books: dict[str, Any]) -> Iterator[Check]:
     yield _books(books)
     yield from diagnosis.failing(books["subscriptions"])
     yield _dead_letters(status["dead_letters"])
+    yield _switches([one["name"] for one in status.get("switches", [])])
 
 
 def _taken(url: str, fault: Exception) -> Check:
@@ -169,6 +170,12 @@ def _dead_letters(count: int) -> Check:
     if count:
         return Check("dead letters", "warn", f"{count} wait", "headrace dlq list")
     return Check("dead letters", "ok", "none")
+
+
+def _switches(on: list[str]) -> Check:
+    if on:
+        return Check("switches", "warn", f"{', '.join(on)} on", "headrace switch list")
+    return Check("switches", "ok", "none is on")
 
 
 # -- without a server -------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from headrace.cli import client, options
+from headrace.cli.nouns import switch
 from headrace.cli.show import output, tables
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -36,6 +39,8 @@ def status(
             ("oldest", lambda one: tables.time_of(one["usage"]["oldest_ms"])),
             ("disk", _disk),
             ("dead letters", "dead_letters"),
+            ("under way", switch.going),
+            *_switches(found),
             ("books balance", "balanced"),
         ],
     )
@@ -60,4 +65,20 @@ def _disk(found: output.Item) -> str | None:
     if found.get("store") == "memory":
         return None
     used, free = found["usage"]["bytes_used"], found["usage"]["bytes_free"]
-    return f"{tables.size_of(used)} used, {tables.size_of(free)} free"
+    said = f"{tables.size_of(used)} used, {tables.size_of(free)} free"
+    if found["usage"].get("is_low"):
+        return f"{said}: LOW, new events are refused below {_low(found)}"
+    return f"{said}, events are refused below {_low(found)}"
+
+
+def _low(found: output.Item) -> str:
+    return tables.size_of(found["usage"].get("low_bytes", 0))
+
+
+def _switches(found: output.Item) -> list[tuple[str, Callable[[output.Item], str]]]:
+    """Return a line for each switch that is on: it is why something stands still."""
+    lines = [
+        f"{one['name']} since {tables.time_of(one['since_ms'])} by {one['by']}: {one['reason']}"
+        for one in found.get("switches", [])
+    ]
+    return [("SWITCH ON", lambda _, line=line: line) for line in lines]

@@ -69,6 +69,8 @@ def _attempt(step: Step) -> Line:
     if step["verdict"]:
         about.append(f"  {tables.clean(step['status'])}  {step['latency_ms']:.1f} ms")
         about.append(f"  {tables.time_of(step['at_ms'])}")
+    if step.get("held_by"):
+        about.append(f"  paused by switch {tables.clean(step['held_by'])}")
     if step["wait_ms"]:
         about.append(f"  next in {step['wait_ms'] / 1000:.1f} s")
     if step["detail"]:

@@ -268,13 +268,16 @@ class SqliteJournal:
     def _usage(self) -> ports.Usage:
         files = self._writer.segments
         described = [segment.described() for segment in files]
+        free, low = self._disk.free_bytes(self._folder), self._writer.low_bytes
         return ports.Usage(
             sum(one.bytes for one in described),
-            self._disk.free_bytes(self._folder),
+            free,
             ports.Position(files[0].first),
             ports.Position(files[-1].last),
             len(files),
             next((one.oldest_ms for one in described if one.events), 0),
+            low,
+            free < low,
         )
 
     def _unlink(self, dropped: Sequence[segments.Segment]) -> None:

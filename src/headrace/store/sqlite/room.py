@@ -30,6 +30,11 @@ class Room:
         self._unchecked_frames = 0
         self._is_low = False
 
+    @property
+    def low_bytes(self) -> int:
+        """Below so many free bytes events are refused; 0 until the disk was looked at."""
+        return self._low_bytes or 0
+
     def refuse_events_when_low(self, size: int, unmoved_bytes: int) -> None:
         """Raises: Full.
 

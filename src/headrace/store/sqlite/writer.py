@@ -102,6 +102,11 @@ class Writer:
             self._epoch, ports.Position(self.head.last), ports.Position(at), state, marks
         )
 
+    @property
+    def low_bytes(self) -> int:
+        """Below so many free bytes events are refused."""
+        return self._room.low_bytes
+
     def close(self) -> None:
         """Close the head; SQLite empties the log of the last connection."""
         connection, self._connection = self._connection, None

@@ -54,11 +54,31 @@ class Functions:
         return self.answer
 
 
+class Open:
+    """No switch is on, until a test says so."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        #: Raised for what changes something, and for what runs a function.
+        self.changes: errors.HeadraceError | None = None
+        self.calls: errors.HeadraceError | None = None
+
+    def refuse_changes(self) -> None:
+        if self.changes is not None:
+            raise self.changes
+
+    def refuse_calls(self) -> None:
+        if self.calls is not None:
+            raise self.calls
+
+
 class Engine:
     """Stands for bus.engine: keeps what was enqueued."""
 
     def __init__(self) -> None:
         self.queued: list[tuple[str, model.Function, bytes, str]] = []
+        self.switchboard = Open()
 
     async def enqueue_call(
         self, account: str, function: model.Function, payload: bytes, *, request_id: str

@@ -95,6 +95,26 @@ async def test_a_task_id_of_the_caller_is_kept(door: Door, name: str) -> None:
     assert headers_of(answer)["x-fc-async-task-id"] == "task_1"
 
 
+async def test_read_only_mode_refuses_calls_that_would_wait_and_runs_the_others(
+    door: Door,
+) -> None:
+    await door.create()
+    door.engine.switchboard.changes = errors.ReadOnly()
+    headers = {"x-fc-invocation-type": "Async"}
+    status, error = await door.ask("POST", PATH, headers=headers)
+    assert (status, error["Code"], door.engine.queued) == (503, "ServerReadOnly", [])
+    assert (await door.raw("POST", PATH)).status == 200
+
+
+async def test_a_drained_server_takes_calls_that_wait_and_runs_none(door: Door) -> None:
+    await door.create()
+    door.engine.switchboard.calls = errors.Draining()
+    status, error = await door.ask("POST", PATH)
+    assert (status, error["Code"], door.functions.calls) == (503, "ServerDraining", [])
+    answer = await door.raw("POST", PATH, headers={"x-fc-invocation-type": "Async"})
+    assert (answer.status, len(door.engine.queued)) == (202, 1)
+
+
 async def test_an_async_call_of_nothing_is_refused_before_it_waits(door: Door) -> None:
     headers = {"x-fc-invocation-type": "Async"}
     status, error = await door.ask("POST", PATH, headers=headers)
