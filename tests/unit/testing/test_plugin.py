@@ -13,9 +13,9 @@ PAGE = tree.ROOT / "docs" / "testing.md"
 
 
 def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the tests of a folder in a process of its own, with the plug-in."""
+    """Run the tests of a folder in a process of its own; the plug-in comes with the package."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "headrace.testing.plugin", str(folder)],
+        [sys.executable, "-m", "pytest", "-q", str(folder)],
         cwd=folder,
         capture_output=True,
         text=True,
