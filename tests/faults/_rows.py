@@ -78,6 +78,12 @@ ROWS = (
         ci=("--ci",), ci_s_max=180,
     ),
     Row(
+        "backup", "R21",
+        "backups while events are published and resources edited, each restored and started",
+        "all acknowledged before is there, both APIs read the same, at most 1 s more on the p99",
+        ci_s_max=240,
+    ),
+    Row(
         "doors", "R20",
         "random steps through both official SDKs, kill -9 in between",
         "both doors show one record, as an independent model says",
