@@ -108,6 +108,10 @@ class Run:
 
     def _new(self) -> choice.Step:
         """Of a few steps the first that does something no step did yet, else any."""
+        ruled = {bus for bus, _ in self.model.rules}
+        if _HELD_BY_SOURCE not in self.model.cells and (held := self.model.sources - ruled):
+            # A source is there by planting alone, so chance would seldom come by.
+            return choice.Step("delete_bus", {"name": min(held)})
         done = len(self.model.kinds) + len(self.model.cells)
         for _ in range(_TRIES):
             step = self._any()
