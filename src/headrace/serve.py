@@ -12,6 +12,7 @@ import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -28,7 +29,7 @@ import uvloop
 from headrace import app as apps
 from headrace import outside, settings
 from headrace.access import keys
-from headrace.api import connection
+from headrace.api import bounds, connection
 from headrace.api.native import face as native
 from headrace.core import errors
 
@@ -151,7 +152,10 @@ class _Process:
         return self._exit
 
     async def _serve(self, served: Any, listener: socket.socket, ready: Ready) -> None:
-        bounded = connection.bounded(served, native.refuse, outside.system_random())
+        most = bounds.connections_max(take_descriptors())
+        bounded = connection.bounded(
+            served, native.refuse, outside.system_random(), connections_max=most
+        )
         server = _Server(
             uvicorn.Config(
                 served, loop="none", http=bounded, ws="none", lifespan="off", access_log=False,
@@ -227,6 +231,16 @@ class _Process:
     def _forget_ready(self) -> None:
         for path in self._ready_files():
             path.unlink(missing_ok=True)
+
+
+def take_descriptors() -> int:
+    """Raise the soft limit of open descriptors to the hard one; return how many there are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):  # a system whose hard limit is more than it really gives
+        hard = soft
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
 def bind(config: settings.Settings) -> socket.socket:

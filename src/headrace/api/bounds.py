@@ -9,6 +9,15 @@ from typing import Final
 
 from headrace.core import limits
 
+#: Connections of clients, fewer where the system gives fewer descriptors; one above is told so
+#: with a 503.
+CONNECTIONS_MAX = 12_000
+#: Descriptors that connections leave to everything else: the store, instances, targets. Where the
+#: system gives less than twice as many, connections have half of them.
+DESCRIPTORS_KEPT = 1_024
+#: Connections that were told so and have not closed yet, and how long they may take.
+TURNED_AWAY_MAX = 256
+TURNED_AWAY_SECONDS_MAX = 1.0
 #: Sum of the lengths of all header names and values.
 HEADER_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 128
@@ -36,6 +45,11 @@ IDEMPOTENT_MS = 10 * 60 * 1000
 TAIL_HEARTBEAT_SECONDS = 15.0
 #: Parameters of one query or form.
 PARAMETERS_MAX: Final = limits.PARAMETERS_MAX
+
+
+def connections_max(descriptors: int) -> int:
+    """Return how many connections a process with so many descriptors may hold."""
+    return max(1, min(CONNECTIONS_MAX, descriptors - min(DESCRIPTORS_KEPT, descriptors // 2)))
 
 
 def listed() -> list[limits.Bound]:

@@ -1,7 +1,8 @@
 """One connection of a client: uvicorn's, with bounds on what may be sent before a request is whole.
 
-Owns the bytes and the seconds a request's head may take, and the answer to what is no HTTP at all.
-Bodies are the server's business. Must never hold what nobody has signed yet without a bound.
+Owns how many connections there may be, the bytes and the seconds a request's head may take, and the
+answer to what is no HTTP at all. Bodies are the server's business. Must never hold what nobody has
+signed yet without a bound.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
     refuse: ClassVar[http.Refusal]
     random: ClassVar[clock.Random]
     serve: ClassVar[server.Server]
+    connections_max: ClassVar[int]
+    #: Connections above that which have their answer and are not closed yet.
+    away: ClassVar[set[TurnedAway]]
 
     #: True until the head of a request is whole.
     _open = True
@@ -39,8 +43,23 @@ class Connection(httptools_impl.HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self.connections_max:
+            self._turn_away()
+            return
         self._address = self.client[0] if self.client else ""
         self._arm(bounds.HEAD_SECONDS_MAX)
+
+    def _turn_away(self) -> None:
+        """Say at once that there is no room, whatever it came for."""
+        self.connections.discard(self)
+        error, request_id = server.ConnectionsTooMany(), names.bus_request_id(self.random)
+        answer = type(self).refuse(error, request_id)
+        answer.headers = (*answer.headers, server.retry_after(error))
+        self.transport.write(_last(answer, request_id))
+        if len(self.away) < bounds.TURNED_AWAY_MAX:
+            self.transport.set_protocol(TurnedAway(self.transport, self.away))
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -252,18 +271,57 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """Say what is wrong and hang up; what follows on this connection cannot be understood."""
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
-            answer = type(self).refuse(error, request_id)
-            phrase = HTTPStatus(answer.status).phrase
-            head = (
-                f"HTTP/1.1 {answer.status} {phrase}\r\nx-acs-request-id: {request_id}\r\n"
-                f"content-type: {answer.content_type.decode()}\r\n"
-                f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode() + answer.body)
+            self.transport.write(_last(type(self).refuse(error, request_id), request_id))
         self.transport.close()
 
 
-def bounded(serve: server.Server, refuse: http.Refusal, random: clock.Random) -> type[Connection]:
+class TurnedAway(asyncio.Protocol):
+    """A connection above the cap, its answer sent: one that is closed while its request comes in
+    would be reset, and its client might never read why.
+    """
+
+    def __init__(self, transport: asyncio.Transport, among: set[TurnedAway]) -> None:
+        self._transport = transport
+        self._among = among
+        among.add(self)
+        transport.write_eof()
+        loop = asyncio.get_running_loop()
+        self._late = loop.call_later(bounds.TURNED_AWAY_SECONDS_MAX, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._late.cancel()
+        self._among.discard(self)
+
+
+def _last(answer: http.Response, request_id: str) -> bytes:
+    """Return the bytes of an answer after which the connection is closed."""
+    lines = [
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        f"x-acs-request-id: {request_id}",
+        f"content-type: {answer.content_type.decode()}",
+        f"content-length: {len(answer.body)}",
+        *(f"{name.decode()}: {value.decode()}" for name, value in answer.headers),
+        "connection: close",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body
+
+
+def bounded(
+    serve: server.Server,
+    refuse: http.Refusal,
+    random: clock.Random,
+    *,
+    connections_max: int = bounds.CONNECTIONS_MAX,
+) -> type[Connection]:
     """Return the connection class of a server. `refuse` renders errors of what is no request."""
-    members = {"refuse": staticmethod(refuse), "random": random, "serve": serve}
+    members = {
+        "refuse": staticmethod(refuse),
+        "random": random,
+        "serve": serve,
+        "connections_max": connections_max,
+        "away": set[TurnedAway](),
+    }
     return type("Bounded", (Connection,), members)

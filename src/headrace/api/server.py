@@ -54,6 +54,12 @@ class HeadersTooLarge(errors.InvalidInput):
     status = 431
 
 
+class ConnectionsTooMany(errors.Unavailable):
+    """The server has as many connections as it takes; this one is closed."""
+
+    remedy = "Connect again later, and keep connections for further requests."
+
+
 class BodiesTooMany(errors.Unavailable):
     """Too many large request bodies are being read at once."""
 
@@ -254,7 +260,7 @@ class Server:
         if answer.status in (408, 413, 431):
             answer.headers = (*answer.headers, _CLOSE)
         if answer.status in (429, 503, 507):
-            answer.headers = (*answer.headers, (b"retry-after", b"%d" % error.retry_after_s))
+            answer.headers = (*answer.headers, retry_after(error))
         return answer
 
 
@@ -345,6 +351,11 @@ def _watch(receive: Receive) -> Callable[[], Awaitable[None]]:
 
 
 # Sending ----------------------------------------------------------
+
+
+def retry_after(error: errors.HeadraceError) -> tuple[bytes, bytes]:
+    """Return the header that says when to come back."""
+    return b"retry-after", b"%d" % error.retry_after_s
 
 
 def _head_of(answer: http.Answer, request_id: str) -> list[tuple[bytes, bytes]]:
