@@ -30,9 +30,10 @@ TARGET_BYTES_MAX = 64 * 1024
 #: A body that is refused for its size is read and thrown away up to here, so that the client sees
 #: the answer.
 DISCARD_BYTES_MAX = 32 * 1024 * 1024
-#: So much of each body is always taken; what lies above counts against the sum of all of them.
-BODY_BYTES_FREE = 1024 * 1024
+#: All bodies that are arriving; one that came with its head does not count.
 BODIES_BYTES_MAX = 256 * 1024 * 1024
+#: Requests that one client may send before its earlier ones are answered.
+PIPELINED_MAX = 64
 #: A request with a larger body does not go the short way (`shortcut`).
 SHORT_BODY_BYTES_MAX = 256 * 1024
 #: A body must have arrived whole within this time.

@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
 
-from headrace.api import bounds, http, server, shortcut
+from headrace.api import bodies, bounds, http, server, shortcut
 from headrace.core import clock, errors, names
 
 
@@ -37,6 +37,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: When the last answer was complete, seconds of the loop's clock.
     _idle_since = 0.0
     _idle: asyncio.TimerHandle | None = None
+    #: What bodies of requests that were sent ahead have of the memory for bodies.
+    _ahead: bodies.Share | None = None
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
@@ -65,6 +67,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self._disarm()
         if self._idle is not None:
             self._idle.cancel()
+        self._let_go_ahead()
+        cycle = self.cycle
+        if isinstance(cycle, shortcut.Shortcut) and cycle.more_body:
+            cycle.drop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -80,8 +86,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
         elif self._deadline is None:
             if self._open and self._strays:
                 self._arm(bounds.HEAD_SECONDS_MAX)
-            elif self._body_is_short():
+            elif isinstance(cycle := self.cycle, shortcut.Shortcut) and cycle.more_body:
                 self._arm(bounds.BODY_SECONDS_MAX)
+                cycle.await_body(self.serve.bodies)
 
     # -- what the parser says ---------------------------------------------------------------------
 
@@ -111,14 +118,31 @@ class Connection(httptools_impl.HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        if len(self.pipeline) > bounds.PIPELINED_MAX:
+            raise _TooFarAhead
 
     def on_body(self, body: bytes) -> None:
         self._strays = 0
         cycle = self.cycle
-        if isinstance(cycle, shortcut.Shortcut):
-            cycle.body += body
-        else:
+        if not isinstance(cycle, shortcut.Shortcut):
             super().on_body(body)
+            if self.pipeline:
+                self._keep_ahead(len(body))
+        elif cycle.share is None:
+            cycle.body = body
+        else:
+            cycle.grow(body)
+
+    def _keep_ahead(self, size: int) -> None:
+        """Count what comes before earlier requests are answered; without room, hang up."""
+        if self._ahead is None:
+            self._ahead = bodies.Share(self.serve.bodies)
+        if not self._ahead.add(size):
+            raise _TooFarAhead
+
+    def _let_go_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.release()
 
     def on_message_complete(self) -> None:
         self._open = True
@@ -198,6 +222,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
             raise
         finally:
             begun.response_complete = True
+            begun.drop()
             self.tasks.discard(begun.task)
             if cast("object", self.cycle) is begun:
                 # An idle connection holds no body.
@@ -218,6 +243,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """As uvicorn's, but with one timer for as long as the connection lives."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
+            if not self.pipeline:
+                self._let_go_ahead()
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
@@ -273,6 +300,12 @@ class Connection(httptools_impl.HttpToolsProtocol):
             request_id = names.bus_request_id(self.random)
             self.transport.write(_last(type(self).refuse(error, request_id), request_id))
         self.transport.close()
+
+
+class _TooFarAhead(Exception):
+    """A client sends more, before its earlier requests are answered, than is kept for it. The
+    parser gives up on what raises this, and the connection is closed.
+    """
 
 
 class TurnedAway(asyncio.Protocol):

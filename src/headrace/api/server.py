@@ -20,7 +20,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib import parse as urlparse
 
-from headrace.api import bounds, http, routes, shortcut
+from headrace.api import bodies, bounds, http, routes, shortcut
 from headrace.core import errors, names
 
 if TYPE_CHECKING:
@@ -60,10 +60,6 @@ class ConnectionsTooMany(errors.Unavailable):
     remedy = "Connect again later, and keep connections for further requests."
 
 
-class BodiesTooMany(errors.Unavailable):
-    """Too many large request bodies are being read at once."""
-
-
 class AddressNotFound(errors.HeadraceError):
     """Nothing answers at this address."""
 
@@ -77,38 +73,6 @@ class MethodNotAllowed(errors.HeadraceError):
 
     code = "MethodNotAllowed"
     status = 405
-
-
-class Bodies:
-    """The memory that large bodies of all requests may take together, signed or not."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-
-class _Share:
-    """What one request has of it."""
-
-    __slots__ = ("_all", "_mine")
-
-    def __init__(self, bodies: Bodies) -> None:
-        self._all = bodies
-        self._mine = 0
-
-    def grow(self, size: int) -> bool:
-        """Note that a body has `size` bytes now; False when there is no room for it."""
-        more = size - bounds.BODY_BYTES_FREE - self._mine
-        if more <= 0:
-            return True
-        if self._all.taken + more > bounds.BODIES_BYTES_MAX:
-            return False
-        self._mine += more
-        self._all.taken += more
-        return True
-
-    def release(self) -> None:
-        self._all.taken -= self._mine
-        self._mine = 0
 
 
 class Server:
@@ -129,7 +93,7 @@ class Server:
         self._random = random
         self._clock = clock
         self._counts = counts
-        self._bodies = Bodies()
+        self.bodies = bodies.Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -149,7 +113,7 @@ class Server:
         request.disconnected = _watch(receive)
         route: routes.Route | None = None
         head = b""
-        share = _Share(self._bodies)
+        share = bodies.Share(self.bodies)
         try:
             _check_head(scope["headers"], len(raw_path) + len(query))
             route = self._find(request)
@@ -198,8 +162,11 @@ class Server:
     async def finish(self, begun: shortcut.Shortcut) -> http.Response:
         """Return the answer to a request whose body is here; raises nothing."""
         route, request = begun.route, begun.request
-        request.body = begun.body
+        # One that came in pieces was put together in place.
+        request.body = begun.body if isinstance(begun.body, bytes) else bytes(begun.body)
         try:
+            if begun.refused is not None:
+                raise begun.refused
             answer = await route.face(request)
         except Exception as error:
             answer = self._failed(route, error, request.request_id)
@@ -277,9 +244,11 @@ def _check_head(headers: Sequence[tuple[bytes, bytes]], target: int) -> None:
         raise HeadersTooLarge(f"Path and query: at most {bounds.TARGET_BYTES_MAX} bytes.")
 
 
-async def _body(receive: Receive, headers: Mapping[str, str], limit: int, share: _Share) -> bytes:
+async def _body(
+    receive: Receive, headers: Mapping[str, str], limit: int, share: bodies.Share
+) -> bytes:
     """Return the whole body. Raises PayloadTooLarge without holding more than `limit`,
-    BodiesTooMany, RequestTimeout, ClientGone.
+    bodies.BodiesTooMany, RequestTimeout, ClientGone.
     """
     declared = headers.get("content-length", "")
     if len(declared) > 15 or (declared.isdecimal() and int(declared) > limit):
@@ -295,7 +264,7 @@ async def _body(receive: Receive, headers: Mapping[str, str], limit: int, share:
         raise RequestTimeout from error
 
 
-async def _whole(receive: Receive, limit: int, share: _Share) -> bytes:
+async def _whole(receive: Receive, limit: int, share: bodies.Share) -> bytes:
     chunks: list[bytes] = []
     size = 0
     more = True
@@ -310,12 +279,14 @@ async def _whole(receive: Receive, limit: int, share: _Share) -> bytes:
             if more:
                 await _discard(receive)
             raise _too_large(limit)
-        if not share.grow(size):
+        if not chunks and not more:
+            return chunk  # it came with its head
+        if not share.add(len(chunk)):
             chunks.clear()
             share.release()
             if more:
                 await _discard(receive)
-            raise BodiesTooMany
+            raise bodies.BodiesTooMany
         chunks.append(chunk)
     return b"".join(chunks)
 
