@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 #: Connections waiting for `accept`, and how long an idle one is kept.
 BACKLOG = 2048
+ACCEPTS_PER_TURN = 16
 KEEP_ALIVE_S = 75
 #: Time given to requests that run when the server is told to stop.
 DRAIN_S = 15
@@ -167,7 +168,9 @@ class _Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        serving = loop.create_task(server.serve(sockets=[listener]))
+        # The loop accepts one connection from each descriptor in a turn, however many wait.
+        doors = [listener, *(listener.dup() for _ in range(ACCEPTS_PER_TURN - 1))]
+        serving = loop.create_task(server.serve(sockets=doors))
         stopping = loop.create_task(self._stop.wait())
         await server.listens.wait()
         self._write_ready(ready)

@@ -84,6 +84,12 @@ ROWS = (
         " one is answered within 100 ms; above the cap 503 at once",
     ),
     Row(
+        "burst", "R14",
+        "ten times what the server can take, in requests of a hundred events",
+        "what is accepted takes at most twice as long as at capacity and is delivered, the rest is"
+        " told when to come back, memory stays bounded",
+    ),
+    Row(
         "backup", "R21",
         "backups while events are published and resources edited, each restored and started",
         "all acknowledged before is there, both APIs read the same, at most 1 s more on the p99",

@@ -38,6 +38,16 @@ PIPELINED_MAX = 64
 SHORT_BODY_BYTES_MAX = 256 * 1024
 #: A body must have arrived whole within this time.
 BODY_SECONDS_MAX = 60.0
+#: Publishing requests worked on at once, in units: one for each request and one more for each
+#: PUBLISHING_UNIT_BYTES of its body; what comes on top is told to come back.
+PUBLISHING_UNITS_MAX = 256
+#: And so many while others are refused and for a while after: refusing takes time, too, and those
+#: that were let in would wait for it.
+PUBLISHING_UNITS_IN_BURST_MAX = 128
+PUBLISHING_BURST_MS = 1_000
+PUBLISHING_UNIT_BYTES = 32 * 1024
+#: Of these, what begins before the sockets are looked at again.
+TURN_UNITS_MAX = 32
 #: Answers kept for ClientToken, and for how long.
 IDEMPOTENT_ANSWERS_MAX = 10_000
 CLIENT_TOKEN_CHARS_MAX = 256

@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
 
-from headrace.api import bodies, bounds, http, server, shortcut
+from headrace.api import bodies, bounds, http, server, shortcut, turns
 from headrace.core import clock, errors, names
 
 
@@ -26,6 +26,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
     connections_max: ClassVar[int]
     #: Connections above that which have their answer and are not closed yet.
     away: ClassVar[set[TurnedAway]]
+    turns: ClassVar[turns.Turns]
 
     #: True until the head of a request is whole.
     _open = True
@@ -153,8 +154,15 @@ class Connection(httptools_impl.HttpToolsProtocol):
         elif cycle.more_body and not cycle.response_complete:
             cycle.more_body = False
             self._disarm()
-            cycle.task = self.loop.create_task(self._finish(cycle))
-            self.tasks.add(cycle.task)
+            refusal = self.serve.admit(cycle)
+            if refusal is not None and not self.flow.write_paused:
+                self._end(cycle, refusal)
+                return
+            units = 0 if cycle.entered is None else cycle.entered[1]
+            if not units or self.turns.may_begin(units):
+                self._begin(cycle, refusal)
+            else:
+                self.turns.wait(lambda: self._begin(cycle, None), units)
 
     # -- the short way ----------------------------------------------------------------------------
 
@@ -202,13 +210,28 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """True while the body of a request on the short way is still arriving."""
         return isinstance(self.cycle, shortcut.Shortcut) and self.cycle.more_body
 
-    async def _finish(self, begun: shortcut.Shortcut) -> None:
+    def _begin(self, begun: shortcut.Shortcut, answer: http.Response | None) -> None:
+        begun.task = self.loop.create_task(self._finish(begun, answer))
+        self.tasks.add(begun.task)
+
+    async def _finish(self, begun: shortcut.Shortcut, answer: http.Response | None) -> None:
         try:
-            answer = await self.serve.finish(begun)
+            if answer is None:
+                answer = await self.serve.finish(begun)
             if self.flow.write_paused:
                 await self.flow.drain()
-            begun.keep_alive &= shortcut.CLOSE not in answer.headers
-            if self in self.connections:  # else it is lost, though perhaps not by its last request
+        except BaseException:
+            # As uvicorn does with what an application lets through: no half of an answer.
+            self._end(begun, None)
+            raise
+        self._end(begun, answer)
+
+    def _end(self, begun: shortcut.Shortcut, answer: http.Response | None) -> None:
+        """Send the answer, None for none, and let the next request come."""
+        begun.keep_alive &= answer is not None
+        try:
+            if answer is not None and self in self.connections:  # else it is lost, though perhaps
+                begun.keep_alive &= shortcut.CLOSE not in answer.headers  # not by its last request
                 written = shortcut.rendered(
                     answer,
                     begun.request.request_id,
@@ -217,7 +240,6 @@ class Connection(httptools_impl.HttpToolsProtocol):
                 )
                 self.transport.write(written)
         except BaseException:
-            # As uvicorn does with what an application lets through: no half of an answer.
             begun.keep_alive = False
             raise
         finally:
@@ -356,5 +378,6 @@ def bounded(
         "serve": serve,
         "connections_max": connections_max,
         "away": set[TurnedAway](),
+        "turns": turns.Turns(),
     }
     return type("Bounded", (Connection,), members)

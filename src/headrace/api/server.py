@@ -20,7 +20,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib import parse as urlparse
 
-from headrace.api import bodies, bounds, http, routes, shortcut
+from headrace.api import admission, bodies, bounds, http, routes, shortcut
 from headrace.core import errors, names
 
 if TYPE_CHECKING:
@@ -86,13 +86,17 @@ class Server:
         random: clock.Random,
         clock: clock.Clock,
         counts: traffic.Counts,
+        gate: admission.Gate | None = None,
     ) -> None:
-        """refuse: renders errors of requests that no route took."""
+        """refuse: renders errors of requests that no route took.  gate: None: one for nobody in
+        particular.
+        """
         self._routes = table
         self._refuse = refuse
         self._random = random
         self._clock = clock
         self._counts = counts
+        self._gate = gate or admission.Gate(lambda _: "", clock)
         self.bodies = bodies.Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,10 +118,13 @@ class Server:
         route: routes.Route | None = None
         head = b""
         share = bodies.Share(self.bodies)
+        entered: admission.Entered | None = None
         try:
             _check_head(scope["headers"], len(raw_path) + len(query))
             route = self._find(request)
             request.body = await _body(receive, request.headers, route.body_bytes_max, share)
+            if route.gated:
+                entered = self._gate.enter(request, len(request.body))
             answer = await route.face(request)
             if isinstance(answer, http.Stream):
                 # Whatever fails before the first chunk is still answered with a status of its own.
@@ -128,6 +135,8 @@ class Server:
             answer = self._failed(route, error, request.request_id)
         finally:
             share.release()
+            if entered is not None:
+                self._gate.leave(entered)
         name = route.name if route is not None else "none"
         self._counts.add(name, answer.status, self._clock.mono_us() - started_us)
         if isinstance(answer, http.Stream):
@@ -159,20 +168,38 @@ class Server:
             return None
         return shortcut.Shortcut(route, request, keep_alive=keep_alive, started_us=started_us)
 
+    def admit(self, begun: shortcut.Shortcut) -> http.Response | None:
+        """Let a request begin whose body has come; return the answer if it may not."""
+        try:
+            if begun.refused is not None:
+                raise begun.refused
+            if begun.route.gated:
+                begun.entered = self._gate.enter(begun.request, len(begun.body))
+        except errors.HeadraceError as error:
+            answer = self._failed(begun.route, error, begun.request.request_id)
+            self._counted(begun, answer)
+            return answer
+        return None
+
     async def finish(self, begun: shortcut.Shortcut) -> http.Response:
         """Return the answer to a request whose body is here; raises nothing."""
         route, request = begun.route, begun.request
         # One that came in pieces was put together in place.
         request.body = begun.body if isinstance(begun.body, bytes) else bytes(begun.body)
         try:
-            if begun.refused is not None:
-                raise begun.refused
             answer = await route.face(request)
         except Exception as error:
             answer = self._failed(route, error, request.request_id)
+        finally:
+            if begun.entered is not None:
+                self._gate.leave(begun.entered)
         assert isinstance(answer, http.Response), f"{route.name} streams: it is not short"
-        self._counts.add(route.name, answer.status, self._clock.mono_us() - begun.started_us)
+        self._counted(begun, answer)
         return answer
+
+    def _counted(self, begun: shortcut.Shortcut, answer: http.Response) -> None:
+        took_us = self._clock.mono_us() - begun.started_us
+        self._counts.add(begun.route.name, answer.status, took_us)
 
     # -- both ways --------------------------------------------------------------------------------
 

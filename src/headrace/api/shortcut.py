@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from uvicorn.protocols.http import httptools_impl
 
-from headrace.api import bodies, http, routes
+from headrace.api import admission, bodies, http, routes
 from headrace.core import errors
 
 _STATUS_LINES = httptools_impl.STATUS_LINE
@@ -38,6 +38,7 @@ class Shortcut:
     __slots__ = (
         "body",
         "disconnected",
+        "entered",
         "keep_alive",
         "more_body",
         "refused",
@@ -65,6 +66,8 @@ class Shortcut:
         self.share: bodies.Share | None = None
         #: Why nothing is kept of the body, to be answered when all of it has come.
         self.refused: errors.HeadraceError | None = None
+        #: What it has of the gate while it is worked on.
+        self.entered: admission.Entered | None = None
         self.disconnected = False
         self.response_started = False
         self.response_complete = False
