@@ -50,6 +50,8 @@ class Stores(msgspec.Struct):
     registry: ports.Registry
     blobs: ports.Blobs
     records: ports.Records
+    #: Of the data directory; None: there is none.
+    format: int | None
     #: Scratch space of this process: unpacked code, compiled runtime.
     scratch: Path
     release: Callable[[], None]
@@ -221,6 +223,7 @@ class App:
         return {
             "version": headrace.__version__,
             "store": "memory" if self._config.data is None else "sqlite",
+            "format": self.stores.format,
             "sandbox": self.walls.rung,
             "sandbox_description": self.walls.description,
             "plugins": msgspec.to_builtins(self.plugins.plugins),
@@ -295,6 +298,7 @@ def _open_stores(
         sqlite.SqliteRegistry(directory, clock),
         sqlite.FileBlobs(directory.path / "blobs"),
         sqlite.SqliteRecords(directory),
+        directory.format,
         directory.path / "scratch",
         release,
     )  # fmt: skip
@@ -306,5 +310,5 @@ def _memory_stores(
     scratch = TemporaryDirectory(prefix="headrace-")
     return Stores(
         memory.MemoryJournal(snapshot=snapshot), memory.MemoryRegistry(clock),
-        memory.MemoryBlobs(), memory.MemoryRecords(), Path(scratch.name), scratch.cleanup,
+        memory.MemoryBlobs(), memory.MemoryRecords(), None, Path(scratch.name), scratch.cleanup,
     )  # fmt: skip

@@ -25,6 +25,7 @@ TAKEN: Final = b"taken"
 
 #: A message carries at most so many descriptors (Linux: SCM_MAX_FD is 253).
 DESCRIPTORS_MAX: Final = 250
+_ROOM_BYTES: Final = socket.CMSG_SPACE(DESCRIPTORS_MAX * array.array("i").itemsize)
 #: The longest body: what a ready server says of itself, plug-ins included.
 MESSAGE_BYTES_MAX: Final = 128 * 1024
 
@@ -72,15 +73,17 @@ class Channel:
         """
         self._end.settimeout(timeout_s)
         try:
-            raw, descriptors, _, _ = socket.recv_fds(
-                self._end, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            # socket.recv_fds loses its flags.
+            raw, carried, _, _ = self._end.recvmsg(
+                MESSAGE_BYTES_MAX, _ROOM_BYTES, socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionResetError:
             return None
         if not raw:
             return None
         word, _, body = raw.partition(b"\n")
-        return Heard(word, body, list(descriptors))
+        descriptors = array.array("i", b"".join(numbers for _, _, numbers in carried))
+        return Heard(word, body, descriptors.tolist())
 
     def give(self, descriptors: Sequence[int]) -> None:
         """Pass on descriptors, any number, and close them here as they are taken.

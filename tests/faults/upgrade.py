@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import msgspec
 import headrace
 from bench.rig import product
 from headrace import doctor
+from tests import versions
 from tests.faults import kill9, soak
 from tests.faults.calls import judging
 
@@ -53,34 +53,6 @@ class Figures(msgspec.Struct):
     problems: list[str] = []
 
 
-def program(folder: Path, version: str, **changes: tuple[str, str]) -> Path:
-    """Make a program that is this one under another version; return its path.
-
-    changes: by module (`store_sqlite_directory`), what to write instead of what.
-    """
-    source = Path(headrace.__file__).parent
-    copy = folder / version / "headrace"
-    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    all_changes = {
-        "__init__": (f'__version__ = "{headrace.__version__}"', f'__version__ = "{version}"'),
-        **changes,
-    }
-    for module, (old, new) in all_changes.items():
-        path = copy / (module.replace("__", "/") + ".py" if module != "__init__" else "__init__.py")
-        text = path.read_text()
-        if old not in text:
-            raise SystemExit(f"{path} has no {old!r}")
-        path.write_text(text.replace(old, new))
-    run = folder / version / "bin" / "headrace"
-    run.parent.mkdir()
-    run.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(copy.parent)!r})\n"
-        "from headrace.cli.main import main\nmain()\n"
-    )
-    run.chmod(run.stat().st_mode | stat.S_IXUSR)
-    return run
-
-
 def hand_over(data: Path, to: Path) -> dict[str, object]:
     """Run `headrace upgrade`; return its answer."""
     done = subprocess.run(
@@ -97,7 +69,7 @@ def run(home: Path, rounds: int) -> Figures:
     """Load a server, hand over again and again, stop it under load, count."""
     figures = Figures(problems=[])
     data, ready, notes, ledger = (home / it for it in ("data", "ready.json", "notes", "ledger"))
-    programs = [program(home, f"{headrace.__version__}+{name}") for name in ("blue", "green")]
+    programs = [versions.make(home, f"{headrace.__version__}+{name}") for name in ("blue", "green")]
     with kill9.process("receiver.py", str(notes)) as receiver:
         assert receiver.stdout is not None
         target = f"http://127.0.0.1:{int(receiver.stdout.readline())}/"

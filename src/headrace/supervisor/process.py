@@ -162,11 +162,15 @@ class Supervisor:
         self._worker.ready = self._served = True
         self._close_connections()
         self._announce(msgspec.json.decode(body, type=serve.Ready), first)
+        if self._stopping:  # it was the one before that was told
+            self._worker.tell(signal.SIGTERM)
 
     def _ended(self) -> int | None:
         """The worker is gone: start another if it died, else end as it did."""
         lived_s = time.monotonic() - self._worker.began_s
         code = self._worker.wait()
+        if self._stopping and code == -signal.SIGTERM:
+            return 0  # it had not begun
         if self._stopping or code >= 0 or not self._served:
             return code if code >= 0 else 128 - code
         pause_s = self._pauses.after(lived_s)
@@ -285,6 +289,8 @@ class Supervisor:
         if self._until_ready():
             self._taken_over()
             return
+        if self._stopping:
+            return
         failed = f"version {headrace.__version__} does not start"
         if not self._came_from:
             self._answer(control.Answer(failed, done=True, ok=False))
@@ -309,6 +315,8 @@ class Supervisor:
         self._start(finalize=True)
         if self._until_ready():
             self._taken_over()
+            return
+        if self._stopping:
             return
         self._worker.wait()
         self._start()
