@@ -81,7 +81,7 @@ def test_a_program_describes_itself(tmp_path: Path) -> None:
 
 
 def test_a_program_that_does_not_know_an_option_of_the_server_is_refused() -> None:
-    with pytest.raises(handover.Refused, match="does not start: .*no-such-option"):
+    with pytest.raises(handover.Refused, match=r"does not start: .*no-such-option"):
         handover.describe([sys.executable, "-m", "headrace"], ["up", "--no-such-option"])
 
 

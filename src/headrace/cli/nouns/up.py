@@ -64,7 +64,9 @@ def up(
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Show it at work.")] = False,
     once: Annotated[bool, typer.Option("--once", help="With --demo: stop afterwards.")] = False,
-    describe: Annotated[bool, typer.Option("--describe", hidden=True)] = False,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Say what this program is; start nothing.")
+    ] = False,
 ) -> None:  # fmt: skip
     """Start the server; it runs until it is told to stop (Ctrl-C, SIGTERM).
 
