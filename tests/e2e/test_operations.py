@@ -36,10 +36,19 @@ class Place(commandline.Shell):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     shell = Place(tmp_path_factory.mktemp("home"))
     server = commandline.Server(shell, "--data", "d")
+    try:
+        fill(shell, server.url)
+        yield shell
+    finally:
+        server.stop()
+
+
+def fill(shell: Place, url: str) -> None:
+    """Make what the table names; a push to the server itself is denied, so it is a dead letter."""
     shell.ok("fn", "init", "f")
     shell.ok("fn", "deploy", "f", "--name", "f")
     shell.ok("queue", "create", "q")
-    shell.ok("rule", "create", "r", "-p", '{"source":["s"]}', "--url", server.url)
+    shell.ok("rule", "create", "r", "-p", '{"source":["s"]}', "--url", url)
     shell.ok("event", "put", "-s", "s", "-t", "t", "--id", "e1", "-d", "1")
     target = letter_of(shell)["target"]
     shell.ok("backup", "b", "--data", "d")
@@ -48,8 +57,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         "EVENT": "e1", "RULE": "r", "BUS": "default", "FUNCTION": "f", "SOURCE": "s",
         "TYPE": "t", "SRC": "b", "OF": f"default/r/{target}",
     }  # fmt: skip
-    yield shell
-    server.stop()
 
 
 def letter_of(shell: commandline.Shell) -> dict[str, str]:

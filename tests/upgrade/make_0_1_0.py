@@ -10,6 +10,7 @@ write over a directory that is recorded: a later version adds a script and a dir
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import lzma
@@ -17,6 +18,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -92,21 +94,29 @@ def main() -> int:
         home = Path(made)
         prepare(home)
         for number, live in enumerate((build, edit, carry, wait)):
-            server = Client(home, BEGIN_MS + number * LIFE_MS)
-            server.server.start()
-            live(server)
-            server.server.stop()
+            with running(home, BEGIN_MS + number * LIFE_MS) as server:
+                live(server)
+                server.server.stop()
         # The last life goes on where the fourth ended, and ends as by a crash.
-        server = Client(home, server.now_ms() + 1_000)
-        server.server.start()
-        crash(server)
-        said = saying.everything(server)
-        left_ms = server.now_ms()
-        server.server.kill()
+        with running(home, server.now_ms() + 1_000) as server:
+            crash(server)
+            said = saying.everything(server)
+            left_ms = server.now_ms()
         (folder / f"{VERSION}.json").write_text(manifest(left_ms, said))
         (folder / f"{VERSION}.tar.xz").write_bytes(packed(home / "data"))
     receiver.shutdown()
     return 0
+
+
+@contextlib.contextmanager
+def running(home: Path, at_ms: int) -> Iterator[Client]:
+    """Start a server at a time of its own; what was not stopped is killed."""
+    server = Client(home, at_ms)
+    server.server.start()
+    try:
+        yield server
+    finally:
+        server.server.close()
 
 
 def prepare(home: Path) -> None:
