@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli import failure, main, servers
+from headrace.cli import failure, main, options, servers
 from headrace.cli.show import tables
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ def up(
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="Keep everything in memory, gone at the end.")
     ] = False,
+    keep: Annotated[
+        str, typer.Option(help="Events go at this age, as 24h or 30d; what is open stays.")
+    ] = "24h",
+    keep_size: Annotated[
+        str, typer.Option(help="The oldest go, too, when all take more, as 8GiB.")
+    ] = "8GiB",
     workers: Annotated[int, typer.Option(min=1, help="Processes; only 1 for now.")] = 1,
     account_id: Annotated[str | None, typer.Option(help="The account to play.")] = None,
     region: Annotated[str, typer.Option(help="The region to play.")] = "cn-hangzhou",
@@ -73,30 +79,39 @@ def up(
     The first start makes an access key, keeps it in DATA/credentials.json for your eyes only and
     shows it once; HEADRACE_ACCESS_KEY_ID and HEADRACE_ACCESS_KEY_SECRET take its place.
     """
+    _refuse(workers=workers, both=data is not None and ephemeral, once=once and not demo)
+
+    from headrace import settings
+    from headrace.bus import retention
+
+    directory = data or _directory(demo=demo)
+    config = settings.Settings(
+        host=host, port=port, data=None if ephemeral else directory.absolute(), account=account_id,
+        region=region, ready_file=ready_file, sandbox=sandbox.value,
+        strict_limits=strict_limits, insecure=insecure, private_targets=private_targets,
+        keep=retention.Keep(
+            options.age_ms(keep, "--keep"), options.size(keep_size, "--keep-size")
+        ),
+    )  # fmt: skip
+    if describe:
+        _describe()
+        return
+    alongside = _demo(once=once) if demo else None
+    raise typer.Exit(_run(config, alongside))
+
+
+def _refuse(*, workers: int, both: bool, once: bool) -> None:
+    """Raises: Failure (USAGE) for options that do not go together."""
     if workers > 1:
         raise failure.usage(
             "--workers above 1 is not built yet: all shards run in one process until the work on"
             " the hot path brings the others.",
             "headrace up --workers 1",
         )
-    if data is not None and ephemeral:
+    if both:
         raise failure.usage("--data and --ephemeral exclude each other.")
-    if once and not demo:
+    if once:
         raise failure.usage("--once belongs to --demo.")
-
-    from headrace import settings
-
-    if describe:
-        _describe()
-        return
-    directory = data or _directory(demo=demo)
-    config = settings.Settings(
-        host=host, port=port, data=None if ephemeral else directory.absolute(), account=account_id,
-        region=region, ready_file=ready_file, sandbox=sandbox.value,
-        strict_limits=strict_limits, insecure=insecure, private_targets=private_targets,
-    )  # fmt: skip
-    alongside = _demo(once=once) if demo else None
-    raise typer.Exit(_run(config, alongside))
 
 
 def _directory(*, demo: bool) -> Path:
