@@ -182,7 +182,7 @@ def run(home: Path, seconds: int) -> Figures:
         with (home / "server.log").open("wb") as log:
             process = product.start(data, ready, log=log)
         server = product.read(ready)
-        _wire(server, target)
+        wire(server, target)
         load = Load(server)
         rate = (str(EVENTS_PER_S), str(IN_FLIGHT))
         with kill9.process("producer.py", str(ready), str(ledger), *rate) as producer:
@@ -191,7 +191,7 @@ def run(home: Path, seconds: int) -> Figures:
             load.stop()
             kill9.order(producer, {"stop": True})
             figures.acked = int(str(kill9.answer(producer)["acked"]))
-        _drain(server)
+        drain(server)
         process.terminate()
         figures.exit_code = process.wait(60)
     _take(figures, samples, load)
@@ -199,7 +199,7 @@ def run(home: Path, seconds: int) -> Figures:
     return figures
 
 
-def _wire(server: product.Product, target: str) -> None:
+def wire(server: product.Product, target: str) -> None:
     server.deploy("soaked", "def handler(event, context):\n    return event\n")
     server.eventbridge(
         "CreateRule", EventBusName="default", RuleName="push",
@@ -208,7 +208,7 @@ def _wire(server: product.Product, target: str) -> None:
     )  # fmt: skip
 
 
-def _drain(server: product.Product) -> None:
+def drain(server: product.Product) -> None:
     """Until nothing is open (or nothing moves for a minute)."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

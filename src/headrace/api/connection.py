@@ -1,19 +1,21 @@
 """One connection of a client: uvicorn's, with bounds on what may be sent before a request is whole.
 
-Owns how many connections there may be, the bytes and the seconds a request's head may take, and the
-answer to what is no HTTP at all. Bodies are the server's business. Must never hold what nobody has
-signed yet without a bound.
+Owns how many connections there may be, the bytes and the seconds a request's head may take, the
+answer to what is no HTTP at all, and the way of an idle connection to the next server process.
+Bodies are the server's business. Must never hold what nobody has signed yet without a bound.
 """
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
+import contextlib
+import os
+from collections.abc import Callable
 from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
 
-from headrace.api import bodies, bounds, http, server, shortcut, turns
+from headrace.api import away, bodies, bounds, http, server, shortcut, turns
 from headrace.core import clock, errors, names
 
 
@@ -25,8 +27,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
     serve: ClassVar[server.Server]
     connections_max: ClassVar[int]
     #: Connections above that which have their answer and are not closed yet.
-    away: ClassVar[set[TurnedAway]]
+    away: ClassVar[set[away.TurnedAway]]
     turns: ClassVar[turns.Turns]
+    #: Takes descriptors of connections that outlive the server; None: they end with it.
+    keep: ClassVar[Callable[[int], None] | None] = None
 
     #: True until the head of a request is whole.
     _open = True
@@ -43,6 +47,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
+    #: The server ends, and the connection does not.
+    _leaving = False
+    #: A second descriptor of it, on the way to `keep`.
+    _kept: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -58,9 +66,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
         error, request_id = server.ConnectionsTooMany(), names.bus_request_id(self.random)
         answer = type(self).refuse(error, request_id)
         answer.headers = (*answer.headers, server.retry_after(error))
-        self.transport.write(_last(answer, request_id))
+        self.transport.write(away.last(answer, request_id))
         if len(self.away) < bounds.TURNED_AWAY_MAX:
-            self.transport.set_protocol(TurnedAway(self.transport, self.away))
+            self.transport.set_protocol(away.TurnedAway(self.transport, self.away))
         else:
             self.transport.close()
 
@@ -72,6 +80,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         cycle = self.cycle
         if isinstance(cycle, shortcut.Shortcut) and cycle.more_body:
             cycle.drop()
+        if self._kept is not None:
+            self._give(self._kept, exc)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -273,6 +283,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self._idle_since = self.loop.time()
         if self._idle is None:
             self._idle = self.loop.call_later(self.timeout_keep_alive, self._idled)
+        if self._leaving:
+            self._leave_if_idle()
 
     def _idled(self) -> None:
         """Close the connection if nothing was asked for long; else look again later."""
@@ -285,6 +297,33 @@ class Connection(httptools_impl.HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._answer(errors.InvalidInput("This cannot be read as an HTTP request."))
+
+    # -- the end of the server --------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """The server ends: end with it after the answer that is due, or go where `keep` says."""
+        if type(self).keep is None:
+            super().shutdown()
+        else:
+            self._leaving = True
+            self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        """Let go of the connection if nothing of a request was read that is not answered."""
+        if self._answering() or self._strays or self.pipeline or self.transport.is_closing():
+            return
+        self.transport.pause_reading()
+        # With no descriptor left it is closed like any other.
+        with contextlib.suppress(OSError):
+            self._kept = os.dup(self.transport.get_extra_info("socket").fileno())
+        self.transport.close()  # once all is written, `connection_lost`
+
+    def _give(self, descriptor: int, exc: Exception | None) -> None:
+        keep = type(self).keep
+        if exc is None and keep is not None:
+            keep(descriptor)
+        else:
+            os.close(descriptor)
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -320,7 +359,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """Say what is wrong and hang up; what follows on this connection cannot be understood."""
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
-            self.transport.write(_last(type(self).refuse(error, request_id), request_id))
+            self.transport.write(away.last(type(self).refuse(error, request_id), request_id))
         self.transport.close()
 
 
@@ -328,40 +367,6 @@ class _TooFarAhead(Exception):
     """A client sends more, before its earlier requests are answered, than is kept for it. The
     parser gives up on what raises this, and the connection is closed.
     """
-
-
-class TurnedAway(asyncio.Protocol):
-    """A connection above the cap, its answer sent: one that is closed while its request comes in
-    would be reset, and its client might never read why.
-    """
-
-    def __init__(self, transport: asyncio.Transport, among: set[TurnedAway]) -> None:
-        self._transport = transport
-        self._among = among
-        among.add(self)
-        transport.write_eof()
-        loop = asyncio.get_running_loop()
-        self._late = loop.call_later(bounds.TURNED_AWAY_SECONDS_MAX, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._late.cancel()
-        self._among.discard(self)
-
-
-def _last(answer: http.Response, request_id: str) -> bytes:
-    """Return the bytes of an answer after which the connection is closed."""
-    lines = [
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-        f"x-acs-request-id: {request_id}",
-        f"content-type: {answer.content_type.decode()}",
-        f"content-length: {len(answer.body)}",
-        *(f"{name.decode()}: {value.decode()}" for name, value in answer.headers),
-        "connection: close",
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body
 
 
 def bounded(
@@ -377,7 +382,7 @@ def bounded(
         "random": random,
         "serve": serve,
         "connections_max": connections_max,
-        "away": set[TurnedAway](),
+        "away": set[away.TurnedAway](),
         "turns": turns.Turns(),
     }
     return type("Bounded", (Connection,), members)

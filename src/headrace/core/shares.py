@@ -22,8 +22,8 @@ class Shares:
     def allows(self, account: str, amount: int) -> bool:
         """True when `account` may have `amount` more now.
 
-        All together never have more than twice what there is, but for this: an account that has nothing
-        gets one thing, however large.
+        All together never have more than twice what there is, but for this: an account that has
+        nothing gets one thing, however large.
         """
         if self.taken + amount <= self.most:
             return True
