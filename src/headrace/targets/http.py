@@ -22,8 +22,9 @@ from headrace.core import delivery
 from headrace.targets import egress as egresses
 from headrace.targets import resolving
 
-#: Connections to all HTTP targets; past it deliveries wait for one.
-CONNECTIONS_MAX = 256
+#: Connections to all HTTP targets; past it deliveries wait for one, in the time of their attempt.
+#: As many as there are attempts at once, so that targets that hang take none from the others.
+CONNECTIONS_MAX = 2_048
 #: Connections to one host; past it its deliveries wait.
 CONNECTIONS_PER_HOST_MAX = 64
 #: A response longer than this is not read to its end: the connection is closed instead.
