@@ -395,6 +395,9 @@ async def _pump(answer: http.Stream, head: bytes, request_id: str, send: Send) -
     await send({"type": "http.response.body", "body": head, "more_body": True})
     async for chunk in answer.chunks:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        # To a client that is gone `send` does nothing and waits for nothing: who watches for that
+        # must have its turn, however much there is to send.
+        await asyncio.sleep(0)
     await send({"type": "http.response.body", "body": b""})
 
 
