@@ -19,7 +19,7 @@ import prometheus_client
 
 import headrace
 from headrace import metrics, outside, plugins, settings
-from headrace.access import authenticate, keys, nonces, policy
+from headrace.access import authenticate, claims, keys, nonces, policy
 from headrace.api import assembly, server, services
 from headrace.api.cloudevents import face as cloudevents
 from headrace.api.eventbridge import control, dataplane
@@ -89,10 +89,16 @@ class App:
         )
         self._closing.callback(self.stores.release)
 
-    async def open(self, key: keys.Key, *, first_start: bool) -> server.Server:
-        """Open everything behind the directory that is held; return the ASGI application."""
+    async def open(
+        self, key: keys.Key, *, first_start: bool, others: Sequence[keys.Key] = ()
+    ) -> server.Server:
+        """Open everything behind the directory that is held; return the ASGI application.
+
+        others: keys of further accounts.
+        """
         config, closing = self._config, self._closing
         self.key = key
+        self.keyring = keys.Keyring([key, *others])
         self.walls = sandbox.choose(config.sandbox)
         self.plugins = _plugins()
         revision = await self.stores.registry.open()
@@ -111,7 +117,7 @@ class App:
         closing.push_async_callback(self.targets.close)
         self.engine = self._engine()
         closing.push_async_callback(self.engine.close)
-        await self.engine.open([key.account], revision)
+        await self.engine.open(sorted(self.keyring.accounts), revision)
         self.catalog.on_change(self._function_changed)
         application = self._faces()
         self._unready = ""
@@ -196,13 +202,14 @@ class App:
         )  # fmt: skip
         container = services.Services(
             catalog=self.catalog, engine=self.engine, functions=self.functions,
-            authenticator=authenticate.Authenticator(
-                keys.Keyring([self.key]), self.clock, self.nonces
-            ),
+            authenticator=authenticate.Authenticator(self.keyring, self.clock, self.nonces),
             authorize=policy.authorize, limits=self.limits, account=self.key.account,
             region=config.region, clock=self.clock, random=self.random, facts=self.facts(),
             tables=tables,
             logs=history.History(self.stores.records),
+            account_of=lambda request: claims.account(
+                self.keyring, request.raw_headers, request.query
+            ),
         )  # fmt: skip
         shown = prometheus_client.CollectorRegistry()
         shown.register(metrics.Books(self.engine, self.functions))

@@ -13,6 +13,7 @@ import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,7 +30,7 @@ import uvloop
 from headrace import app as apps
 from headrace import channel, outside, settings
 from headrace.access import keys
-from headrace.api import connection
+from headrace.api import bounds, connection
 from headrace.api.native import face as native
 from headrace.core import errors
 
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 #: Connections waiting for `accept`, and how long an idle one is kept.
 BACKLOG = 2048
+ACCEPTS_PER_TURN = 16
 KEEP_ALIVE_S = 75
 #: Time given to requests that run when the server is told to stop.
 DRAIN_S = 15
@@ -189,7 +191,10 @@ class _Process:
     async def _serve(
         self, application: apps.App, served: Any, listener: socket.socket, ready: Ready
     ) -> None:
-        self._bounded = connection.bounded(served, native.refuse, outside.system_random())
+        self._bounded = connection.bounded(
+            served, native.refuse, outside.system_random(),
+            connections_max=bounds.connections_max(take_descriptors()),
+        )  # fmt: skip
         server = _Server(
             uvicorn.Config(
                 served, loop="none", http=self._bounded, ws="none", lifespan="off",
@@ -201,7 +206,9 @@ class _Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        serving = loop.create_task(server.serve(sockets=[listener]))
+        # The loop accepts one connection from each descriptor in a turn, however many wait.
+        doors = [listener, *(listener.dup() for _ in range(ACCEPTS_PER_TURN - 1))]
+        serving = loop.create_task(server.serve(sockets=doors))
         stopping = loop.create_task(self._stop.wait())
         listening = loop.create_task(server.listens.wait())
         await asyncio.wait([serving, listening], return_when=asyncio.FIRST_COMPLETED)
@@ -300,6 +307,16 @@ class _Process:
     def _forget_ready(self) -> None:
         for path in self._ready_files():
             path.unlink(missing_ok=True)
+
+
+def take_descriptors() -> int:
+    """Raise the soft limit of open descriptors to the hard one; return how many there are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):  # a system whose hard limit is more than it really gives
+        hard = soft
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
 def bind(config: settings.Settings) -> socket.socket:

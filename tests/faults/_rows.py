@@ -78,6 +78,18 @@ ROWS = (
         ci=("--ci",), ci_s_max=180,
     ),
     Row(
+        "connections", "R12",
+        "ten thousand idle connections beside 200 busy ones, then more than the cap",
+        "the busy ones' p99 is at most 1.5 times as long, an idle one costs at most 40 KB, a new"
+        " one is answered within 100 ms; above the cap 503 at once",
+    ),
+    Row(
+        "burst", "R14",
+        "ten times what the server can take, in requests of a hundred events",
+        "what is accepted takes at most twice as long as at capacity and is delivered, the rest is"
+        " told when to come back, memory stays bounded",
+    ),
+    Row(
         "upgrade", "R15",
         "20 hand-overs between two versions under 500 events/s, 50 invocations/s and edits; then a"
         " stop under load",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from headrace.access import authenticate, policy
-    from headrace.api import operations
+    from headrace.api import http, operations
     from headrace.bus import engine
     from headrace.core import clock
     from headrace.core import limits as event_limits
@@ -51,6 +51,10 @@ class Logs(Protocol):
         ...
 
 
+def _anybody(_request: http.Request) -> str:
+    return ""
+
+
 class Services(msgspec.Struct):
     catalog: catalog.Catalog
     engine: engine.Engine
@@ -70,3 +74,5 @@ class Services(msgspec.Struct):
     tables: tuple[operations.Table, ...] = ()
     #: None: this server keeps no logs.
     logs: Logs | None = None
+    #: Whose request it claims to be, unproven; "" where that makes no difference.
+    account_of: Callable[[http.Request], str] = _anybody

@@ -72,6 +72,7 @@ class Supervisor:
 
         Raises: errors.HeadraceError, store.ports.StoreError, OSError when it cannot start.
         """
+        serve.take_descriptors()  # it holds all idle connections while workers change
         with contextlib.ExitStack() as stack:
             self._signals = stack.enter_context(_signals())
             kept = handover.found(self._environ)
