@@ -7,7 +7,6 @@ Bodies are the server's business. Must never hold what nobody has signed yet wit
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
@@ -249,17 +248,20 @@ class Connection(httptools_impl.HttpToolsProtocol):
         return not self.pipeline and self.cycle.more_body and not self.cycle.response_started
 
     def _answer(self, error: errors.HeadraceError) -> None:
-        """Say what is wrong and hang up; what follows on this connection cannot be understood."""
+        """Say what is wrong and hang up; what follows on this connection cannot be understood.
+
+        A request that is whole, and each before it, gets its own answer instead; the last one
+        hangs up.
+        """
+        if self._answering() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
             answer = type(self).refuse(error, request_id)
-            phrase = HTTPStatus(answer.status).phrase
-            head = (
-                f"HTTP/1.1 {answer.status} {phrase}\r\nx-acs-request-id: {request_id}\r\n"
-                f"content-type: {answer.content_type.decode()}\r\n"
-                f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(
+                shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
             )
-            self.transport.write(head.encode() + answer.body)
         self.transport.close()
 
 
