@@ -23,9 +23,8 @@ from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
 from headrace.store.sqlite import wal as wals
 
-#: One statement takes so many events. Every statement gives up the interpreter's lock and takes it
-#: back, for which the event loop has to make way: one per frame instead of one per event saves more
-#: than the writing itself costs.
+#: One statement takes so many events: every statement gives up the interpreter's lock and takes it
+#: back, for which the event loop has to make way.
 _INSERT_EVENTS_MAX = 32
 _INSERT_EVENTS = tuple(
     "INSERT INTO event VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
