@@ -6,6 +6,7 @@ from collections import deque
 
 from headrace.store import ports
 
+#: Function logs kept in memory; past it the oldest go.
 BYTES_MAX = 64 * 1024 * 1024
 
 

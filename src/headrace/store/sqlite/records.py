@@ -27,7 +27,9 @@ from headrace.store.sqlite import disk as disks
 T = TypeVar("T")
 
 FLUSH_S = 0.2
+#: Function logs that wait to be written; past it the oldest are dropped and counted.
 BUFFER_BYTES_MAX = 16 * MIB
+#: Function logs kept on disk; past it the oldest file goes.
 BYTES_MAX = 1024 * MIB
 #: A file takes at most this part of the whole, so that dropping the oldest file frees a little, not
 #: all.
