@@ -17,7 +17,7 @@ import msgspec
 
 from headrace.store import frames, ports
 from headrace.store.settings import JournalSettings
-from headrace.store.sqlite import chain
+from headrace.store.sqlite import chain, reading
 from headrace.store.sqlite import disk as disks
 from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
@@ -91,7 +91,7 @@ class Writer:
         self._epoch, self.segments = taken.epoch, tuple(taken.segments)
         self.wal.watch(connection)
         self._msets = {
-            tuple(msgspec.json.decode(subs, type=list[int])): number
+            reading.matches_of(connection, number, subs): number
             for number, subs in connection.execute("SELECT id, subs FROM mset")
         }
         at, state = self._newest_snapshot(connection)
