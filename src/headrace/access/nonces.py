@@ -32,7 +32,6 @@ _TAG_BYTES = 5
 _SECONDS_MASK = 0xFF_FFFF
 _PLACES = struct.Struct("<LL")
 _NO_TAG = bytes(_TAG_BYTES)
-_EMPTY_SLOT = bytes(_SLOT_BYTES)
 #: Greater than any (free slot, start of its bucket).
 _NO_SLOT = (1 << 62, 0)
 BUCKET_SLOTS = 32
@@ -158,8 +157,6 @@ class Nonces:
         """Return where the first slot without a live nonce begins, in bytes; if none does, where
         the bucket ends.
         """
-        if bucket.startswith(_EMPTY_SLOT):
-            return 0
         keep_s = self._keep_s
         for index, (slot,) in enumerate(_SLOT.iter_unpack(bucket)):
             if not slot or not 0 < ((slot >> 8 * _TAG_BYTES) - now_s & _SECONDS_MASK) <= keep_s:

@@ -66,7 +66,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
         error, request_id = server.ConnectionsTooMany(), names.bus_request_id(self.random)
         answer = type(self).refuse(error, request_id)
         answer.headers = (*answer.headers, server.retry_after(error))
-        self.transport.write(away.last(answer, request_id))
+        self.transport.write(
+            shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
+        )
         if len(self.away) < bounds.TURNED_AWAY_MAX:
             self.transport.set_protocol(away.TurnedAway(self.transport, self.away))
         else:
@@ -356,10 +358,20 @@ class Connection(httptools_impl.HttpToolsProtocol):
         return not self.pipeline and self.cycle.more_body and not self.cycle.response_started
 
     def _answer(self, error: errors.HeadraceError) -> None:
-        """Say what is wrong and hang up; what follows on this connection cannot be understood."""
+        """Say what is wrong and hang up; what follows on this connection cannot be understood.
+
+        A request that is whole, and each before it, gets its own answer instead; the last one
+        hangs up.
+        """
+        if self._answering() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
-            self.transport.write(away.last(type(self).refuse(error, request_id), request_id))
+            answer = type(self).refuse(error, request_id)
+            self.transport.write(
+                shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
+            )
         self.transport.close()
 
 
