@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -159,11 +159,17 @@ def running(*arguments: str) -> Iterator[Product]:
 
 
 def start(
-    data: Path, ready: Path, *arguments: str, log: IO[bytes] | None = None
+    data: Path,
+    ready: Path,
+    *arguments: str,
+    log: IO[bytes] | None = None,
+    own_group: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Start a server and return once it answers.
 
-    log: where its log goes; None: where ours goes.
+    log: where its log goes; None: where ours goes.  own_group: it leads a process group, which can
+    be killed as one.  environment: what it gets beside ours.
     """
     command = [
         sys.executable,
@@ -178,7 +184,10 @@ def start(
         str(ready),
         *arguments,
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT,
+        start_new_session=own_group, env={**os.environ, **(environment or {})},
+    )  # fmt: skip
     harness.wait_for_line(process, "http://")
     return process
 
