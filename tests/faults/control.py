@@ -80,7 +80,9 @@ class Run:
         arguments = (str(self.ready), str(self.ledger), str(seed))
         with kill9.process("editors.py", *arguments) as editors:
             for _ in range(rounds):
-                kill9.order(editors, {"kill": server.pid, "states": msgspec.to_builtins(self.states)})
+                kill9.order(
+                    editors, {"kill": server.pid, "states": msgspec.to_builtins(self.states)}
+                )
                 killed = int(str(kill9.answer(editors)["killed"]))
                 server.wait()
                 self.figures.in_flight_min = min(self.figures.in_flight_min, killed)
