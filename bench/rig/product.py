@@ -94,18 +94,17 @@ class Product(msgspec.Struct):
 
     def text(self, raw: bytes) -> bytes:
         """As `call`, the answer as it came."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
-        head, _, body = raw.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        method, path, _ = lines[0].split(" ")
-        headers = dict(line.split(": ", 1) for line in lines[1:])
-        with contextlib.closing(connection):
-            connection.request(method, path, body=body, headers=headers)
-            answer = connection.getresponse()
-            said = answer.read()
-        if answer.status >= 300:
-            raise SystemExit(f"{method} {path}: {answer.status} {said!r}")
+        status, said = self.ask(raw)
+        if status >= 300:
+            method, path, _ = raw.split(b" ", 2)
+            raise SystemExit(f"{method.decode()} {path.decode()}: {status} {said!r}")
         return said
+
+    def ask(self, raw: bytes) -> tuple[int, bytes]:
+        """Send one prepared request over a connection of its own; return status and body."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        with contextlib.closing(connection):
+            return exchange(connection, raw)
 
     def eventbridge(self, action: str, **parameters: Any) -> Any:
         from urllib.parse import urlencode
@@ -132,6 +131,17 @@ class Product(msgspec.Struct):
             version="2023-03-30",
         )
         self.call(raw)
+
+
+def exchange(connection: http.client.HTTPConnection, raw: bytes) -> tuple[int, bytes]:
+    """Send one prepared request over this connection; return status and body."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = dict(line.split(": ", 1) for line in lines)
+    connection.request(method, path, body=body, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
 
 
 def zipped(source: str) -> str:
