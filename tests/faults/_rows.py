@@ -67,6 +67,13 @@ ROWS = (
         " normal again within 5 s without a restart",
     ),
     Row(
+        "clock", "R6",
+        "the wall clock jumps under load: an hour ahead and back, a second back every second, a"
+        " leap second, a year ahead",
+        "nothing acknowledged is lost, no loop gets busy, retries keep their waits, the log's times"
+        " do not go back, no request counts twice, doctor names the clock",
+    ),
+    Row(
         "deadtarget", "R8, R9",
         "a target is dead for a day, another one flaps (simulated time)",
         "each retry at its documented time, then exactly one dead letter; every event has one end",

@@ -29,7 +29,7 @@ LARGE_EVERY = 3
 
 
 class State(msgspec.Struct, frozen=True):
-    """What stands in a slot; each number is that of the step that wrote it last, None: not there."""
+    """What stands in a slot, by the number of the step that wrote it last; None: not there."""
 
     rule: int | None = None
     #: The rule has the slot's function among its targets.

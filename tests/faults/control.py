@@ -12,10 +12,8 @@ usage: ./dev faults control [--full]
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -26,7 +24,7 @@ import msgspec
 from bench.rig import product
 from headrace import doctor
 from headrace.core import crc64
-from tests.faults import _left, _steps, kill9
+from tests.faults import _left, _steps, scaffold
 
 ROUNDS, ROUNDS_FULL = 8, 100
 SLOTS = 6
@@ -78,12 +76,12 @@ class Run:
     def run(self, rounds: int, seed: int) -> Figures:
         server = self.start()
         arguments = (str(self.ready), str(self.ledger), str(seed))
-        with kill9.process("editors.py", *arguments) as editors:
+        with scaffold.process("editors.py", *arguments) as editors:
             for _ in range(rounds):
-                kill9.order(
+                scaffold.order(
                     editors, {"kill": server.pid, "states": msgspec.to_builtins(self.states)}
                 )
-                killed = int(str(kill9.answer(editors)["killed"]))
+                killed = scaffold.answer(editors)["killed"]
                 server.wait()
                 self.figures.in_flight_min = min(self.figures.in_flight_min, killed)
                 self.figures.rounds += 1
@@ -93,8 +91,8 @@ class Run:
                 self.figures.halves_at_kills += len(_left.halves(self.data))
                 server = self.start()
                 self.check(expected)
-                kill9.show(f"control: kill {self.figures.rounds} of {rounds}")
-            kill9.order(editors, {"stop": True})
+                scaffold.show("control", f"kill {self.figures.rounds} of {rounds}")
+            scaffold.order(editors, {"stop": True})
         server.terminate()
         server.wait(60)
         self.figures.problems += doctor.check(self.data).problems[:3]
@@ -263,15 +261,9 @@ def passed(figures: Figures) -> bool:
 def main() -> int:
     """Print the figures as one line; 0 when they are good."""
     rounds = ROUNDS_FULL if "--full" in sys.argv else ROUNDS
-    home = Path(tempfile.mkdtemp(prefix="headrace-control-"))
+    home = scaffold.new_home("control")
     figures = Run(home).run(rounds, seed=rounds)
-    good = passed(figures)
-    print(json.dumps({"bar": "control", "figures": msgspec.to_builtins(figures), "pass": good}))
-    if good:
-        shutil.rmtree(home)
-    else:
-        kill9.show(f"the data directory and logs are kept in {home}")
-    return 0 if good else 1
+    return scaffold.report("control", figures, home, good=passed(figures))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A process of its own, so that nothing that happens to the server happens to the 
 fsynced before the next thing is done. In a round every editor changes its own slot, step after
 step; told the server's process group, they kill it while their requests are under way.
 
-stdin, one JSON object a line: {"kill": process group, "states": [state of each slot]} | {"stop": true}
+stdin, a JSON object a line: {"kill": process group, "states": [one a slot]} | {"stop": true}
 stdout, one JSON object a line: {"killed": requests under way at that moment}
 ledger, one JSON array a line: ["s" | "a" | "r", slot, kind, number, refusal]
 usage: editors.py READY_FILE LEDGER SEED
@@ -99,16 +99,10 @@ class Editors:
             return _steps.Step(self._random.choice(_steps.next_kinds(state)), self._number)
 
     def _ask(self, server: product.Product, raw: bytes) -> tuple[int, bytes]:
-        head, _, body = raw.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        method, path, _ = lines[0].split(" ")
-        headers = dict(line.split(": ", 1) for line in lines[1:])
         connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
         self._count(+1)
         try:
-            connection.request(method, path, body=body, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            return product.exchange(connection, raw)
         finally:
             self._count(-1)
             connection.close()
