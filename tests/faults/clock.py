@@ -54,8 +54,8 @@ class Figures(scaffold.Figures):
     acked: int = 0
     delivered: int = 0
     phantom: int = 0
-    acked_per_s: dict[str, float] = {}
-    cpu: dict[str, float] = {}
+    acked_per_s: dict[str, float] = msgspec.field(default_factory=dict)
+    cpu: dict[str, float] = msgspec.field(default_factory=dict)
     cpu_before: float = 0.0
     retries: int = 0
     retries_early: int = 0
@@ -69,7 +69,7 @@ class Figures(scaffold.Figures):
     positions_back: int = 0
     times_back: int = 0
     open: int = 0
-    doctor_named: list[str] = []
+    doctor_named: list[str] = msgspec.field(default_factory=list)
 
 
 class Run:
