@@ -332,8 +332,9 @@ def _shown(value: object) -> str:
 def _inner_bounds() -> Iterator[tuple[str, str, str, str]]:
     for module in pages.product_modules(without=(*ELSEWHERE, "headrace.core.limits")):
         said = pages.comments(module)
+        own = pages.assigned(module)
         for name, value in vars(module).items():
-            if _BOUND.fullmatch(name) and isinstance(value, (int, float)):
+            if name in own and _BOUND.fullmatch(name) and isinstance(value, (int, float)):
                 module_name = module.__name__.removeprefix("headrace.")
                 yield pages.code(name), _shown(value), module_name, said.get(name, "")
 

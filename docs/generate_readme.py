@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pages
+import promises
 
 from headrace.api import operations
 from headrace.api.cloudevents import face as cloudevents
@@ -138,7 +139,12 @@ def main() -> int:
 def filled(path: Path, language: int) -> str:
     """Return a README with its blocks as they should be."""
     text = path.read_text("utf-8")
-    for name, block in (("figures", figures(language)), ("built", built(language))):
+    blocks = (
+        ("figures", figures(language)),
+        ("built", built(language)),
+        ("promises", promised(language)),
+    )
+    for name, block in blocks:
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text, count = pattern.subn(
             lambda found, block=block: found[1] + "\n" + block + "\n" + found[2], text
@@ -193,6 +199,18 @@ def built(language: int) -> str:
     tables = (control.TABLE, dataplane.TABLE, fc_table.TABLE, cloudevents.TABLE)
     rows = [(table.api, table.version, _count(table), len(list(table))) for table in tables]
     return pages.table(COUNT_HEADS[language], rows)
+
+
+def promised(language: int) -> str:
+    """Return the promises, one a line, in the words of their page."""
+    remarks = (" *({})*", " *（{}）*")
+    lines = [
+        "- "
+        + promise.words[language]
+        + (remarks[language].format(promise.remark[language]) if promise.remark[language] else "")
+        for promise in promises.PROMISES
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _count(table: operations.Table) -> int:

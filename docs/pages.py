@@ -47,6 +47,12 @@ def comments(module: ModuleType) -> dict[str, str]:
     }
 
 
+def assigned(module: ModuleType) -> set[str]:
+    """Return the names that a module gives a value itself: no re-export."""
+    source = Path(str(module.__file__)).read_text("utf-8")
+    return set(re.findall(r"^(\w+)(?::[^=\n]+)? = ", source, re.MULTILINE))
+
+
 def product_modules(*, without: Sequence[str]) -> list[ModuleType]:
     """Return every module of the package but those below the names of `without`, imported."""
     found: list[ModuleType] = []

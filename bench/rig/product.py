@@ -32,6 +32,7 @@ class Product(msgspec.Struct):
 
     host: str
     port: int
+    #: The process that serves.
     pid: int
     account: str
     access_key_id: str
@@ -213,7 +214,7 @@ def read(ready: Path) -> Product:
     return Product(
         told["host"],
         told["port"],
-        told["pid"],
+        told["worker_pid"],
         told["account"],
         pair["access_key_id"],
         pair["access_key_secret"],

@@ -47,6 +47,8 @@ class Stores(msgspec.Struct):
     registry: ports.Registry
     blobs: ports.Blobs
     records: ports.Records
+    #: Of the data directory; None: there is none.
+    format: int | None
     #: Scratch space of this process: unpacked code, compiled runtime.
     scratch: Path
     release: Callable[[], None]
@@ -66,9 +68,22 @@ class App:
         self.clock = outside.SystemClock()
         self.random = outside.system_random()
 
-    def hold(self) -> None:
-        """Take the data directory. Raises: store.ports.StoreError (held, too new, not ours)."""
-        self.stores = _open_stores(self._config, self.clock, lambda: self.engine.snapshot())
+    def finalize(self) -> None:
+        """Bring the data directory, whose lock is held, to the newest format: there is no way back.
+
+        Raises: store.ports.StoreError.
+        """
+        if self._config.data is not None:
+            sqlite.finalize(self._config.data)
+
+    def hold(self, *, lock: bool = True) -> None:
+        """Take the data directory. lock: False when the supervisor holds it.
+
+        Raises: store.ports.StoreError (held, too new, not ours).
+        """
+        self.stores = _open_stores(
+            self._config, self.clock, lambda: self.engine.snapshot(), lock=lock
+        )
         self._closing.callback(self.stores.release)
 
     async def open(self, key: keys.Key, *, first_start: bool) -> server.Server:
@@ -101,6 +116,12 @@ class App:
         application = self._faces()
         self._unready = ""
         return application
+
+    async def wind_down(self, grace_s: float) -> None:
+        """Start no more deliveries and give those that run `grace_s` to end; requests are served
+        on."""
+        self._unready = "stopping"
+        await self.engine.wind_down(grace_s)
 
     async def close(self) -> None:
         """Let what runs end, write what waits, let go of the data directory; in reverse order."""
@@ -215,6 +236,7 @@ class App:
         return {
             "version": headrace.__version__,
             "store": "memory" if self._config.data is None else "sqlite",
+            "format": self.stores.format,
             "sandbox": self.walls.rung,
             "sandbox_description": self.walls.description,
             "plugins": msgspec.to_builtins(self.plugins.plugins),
@@ -253,10 +275,12 @@ def _open_stores(
     config: settings.Settings,
     clock: outside.SystemClock,
     snapshot: Callable[[], tuple[ports.Position, bytes]],
+    *,
+    lock: bool,
 ) -> Stores:
     if config.data is None:
         return _memory_stores(clock, snapshot)
-    directory = sqlite.Directory.open(config.data)
+    directory = sqlite.Directory.open(config.data, lock=lock)
     writer = outside.writer_executor("headrace-writer")
 
     def release() -> None:
@@ -271,6 +295,7 @@ def _open_stores(
         sqlite.SqliteRegistry(directory, clock),
         sqlite.FileBlobs(directory.path / "blobs"),
         sqlite.SqliteRecords(directory),
+        directory.format,
         directory.path / "scratch",
         release,
     )  # fmt: skip
@@ -282,5 +307,5 @@ def _memory_stores(
     scratch = TemporaryDirectory(prefix="headrace-")
     return Stores(
         memory.MemoryJournal(snapshot=snapshot), memory.MemoryRegistry(clock),
-        memory.MemoryBlobs(), memory.MemoryRecords(), Path(scratch.name), scratch.cleanup,
+        memory.MemoryBlobs(), memory.MemoryRecords(), None, Path(scratch.name), scratch.cleanup,
     )  # fmt: skip

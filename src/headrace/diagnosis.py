@@ -55,18 +55,22 @@ def format_of(path: Path) -> Finding:
     except (ports.Corrupt, OSError) as fault:
         remedy = f"Restore from a backup: headrace restore SRC --data DIR ({path} stays as it is)."
         return Finding("format", "fail", str(fault), remedy)
+    try:
+        directory.refuse_format(path, found)
+    except directory.DirectoryTooNew as fault:
+        return Finding("format", "fail", str(fault), "Use a later version of Headrace.")
+    except directory.DirectoryTooOld as fault:
+        remedy = "Use the version of Headrace that wrote it, and finalize there."
+        return Finding("format", "fail", str(fault), remedy)
     newest = directory.FORMAT
-    if found > newest:
-        detail = f"the directory has format {found}, this version knows up to {newest}"
-        return Finding("format", "fail", detail, "Use a later version of Headrace.")
     if found == newest:
         return Finding("format", "ok", f"format {found}")
-    detail = f"the directory has the old format {found}, this version writes {newest}"
-    if all(step in directory.MIGRATIONS for step in range(found, newest)):
-        remedy = "Copy the directory, then `headrace up` brings it up to date."
-        return Finding("format", "warn", detail, remedy)
-    remedy = "There is no way up from it: use the version of Headrace that wrote it."
-    return Finding("format", "fail", detail, remedy)
+    detail = f"the directory has the old format {found}, this version can go to {newest}"
+    remedy = (
+        "Once the old version is not needed any more: headrace upgrade --finalize (there is no way"
+        " back)."
+    )
+    return Finding("format", "warn", detail, remedy)
 
 
 def around(path: Path, clock: clocks.Clock) -> Iterator[Finding]:

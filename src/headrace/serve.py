@@ -1,7 +1,8 @@
 """The running process: socket, keys, signals, ready file. Everything behind them is `app`.
 
 Order at start: bind, lock and open the data directory, recover, announce, listen. At the end: stop
-listening, let running requests and attempts finish, write what waits, release the directory.
+listening, let running requests and attempts finish, write what waits, release the directory. Under
+a supervisor socket and lock are lent, and connections that nobody waits on are given back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 import msgspec
@@ -26,7 +27,7 @@ import uvicorn
 import uvloop
 
 from headrace import app as apps
-from headrace import outside, settings
+from headrace import channel, outside, settings
 from headrace.access import keys
 from headrace.api import connection
 from headrace.api.native import face as native
@@ -56,7 +57,9 @@ class Ready(msgspec.Struct, frozen=True):
     url: str
     host: str
     port: int
+    #: Who is to be told to stop, and who serves; one process without a supervisor.
     pid: int
+    worker_pid: int
     account: str
     region: str
     access_key_id: str
@@ -69,22 +72,36 @@ class Ready(msgspec.Struct, frozen=True):
     secret: str | None = None
 
 
+class Lent(NamedTuple):
+    """What a supervisor lends its worker. The lock of the data directory is held with it."""
+
+    listener: socket.socket
+    #: Descriptors of connections whose worker has gone.
+    connections: list[int]
+    channel: channel.Channel
+    supervisor: int
+    #: Bring the data directory to the newest format first.
+    finalize: bool
+
+
 def run(
     config: settings.Settings,
     *,
     environ: Mapping[str, str] = os.environ,
     announce: Callable[[Ready], None],
     alongside: Callable[[Ready], Any] | None = None,
+    lent: Lent | None = None,
 ) -> int:
     """Serve until a signal; return the exit code.
 
     announce: called once the server answers.  alongside: a coroutine function run beside it; the
-    server stops when it returns, with its result as exit code (demo, tests).
+    server stops when it returns, with its result as exit code (demo, tests).  lent: by the
+    supervisor, if there is one.
     Raises: errors.HeadraceError, OSError when it cannot start.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
-    process = _Process(config, environ, announce, alongside)
+    process = _Process(config, environ, announce, alongside, lent)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(process.run())
@@ -105,6 +122,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.listens.set()
 
+    def protocol(self) -> asyncio.Protocol:
+        """Return what speaks on a connection that is not from the listener."""
+        speaking: Any = self.config.http_protocol_class
+        return speaking(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
@@ -119,11 +143,17 @@ class _Process:
         environ: Mapping[str, str],
         announce: Callable[[Ready], None],
         alongside: Callable[[Ready], Any] | None,
+        lent: Lent | None,
     ) -> None:
         self._config = config
         self._environ = environ
         self._announce = announce
         self._alongside = alongside
+        self._lent = lent
+        #: Seconds for what runs, once the supervisor wants another worker here.
+        self._leaves: float | None = None
+        #: Connections to give back, as descriptors.
+        self._kept: list[int] = []
         self._exit = 0
         #: The data directory is ours: before that its ready file may be another server's.
         self._holds = False
@@ -131,33 +161,41 @@ class _Process:
 
     async def run(self) -> int:
         with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(bind(self._config))
+            listener = stack.enter_context(
+                bind(self._config) if self._lent is None else self._lent.listener
+            )
             home = self._config.data or Path(
                 stack.enter_context(TemporaryDirectory(prefix="headrace-keys-"))
             )
             application = apps.App(self._config, broken=self._broken)
+            if self._lent is not None and self._lent.finalize:
+                application.finalize()
             try:
-                application.hold()
+                application.hold(lock=self._lent is None)
                 self._holds = True
                 home.mkdir(parents=True, exist_ok=True, mode=0o700)
                 obtained = keys.obtain(home, self._environ, account=self._config.account)
                 served = await application.open(obtained.key, first_start=obtained.created)
                 ready = self._ready(application, obtained, listener)
-                await self._serve(served, listener, ready)
+                await self._serve(application, served, listener, ready)
             finally:
-                if self._holds:
+                if self._holds and self._leaves is None:
                     self._forget_ready()
                 await application.close()
+        if self._lent is not None:
+            self._lent.channel.give(self._kept)
         return self._exit
 
-    async def _serve(self, served: Any, listener: socket.socket, ready: Ready) -> None:
-        bounded = connection.bounded(served, native.refuse, outside.system_random())
+    async def _serve(
+        self, application: apps.App, served: Any, listener: socket.socket, ready: Ready
+    ) -> None:
+        self._bounded = connection.bounded(served, native.refuse, outside.system_random())
         server = _Server(
             uvicorn.Config(
-                served, loop="none", http=bounded, ws="none", lifespan="off", access_log=False,
-                log_config=None, server_header=False, date_header=True, backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=DRAIN_S,
-                proxy_headers=False,
+                served, loop="none", http=self._bounded, ws="none", lifespan="off",
+                access_log=False, log_config=None, server_header=False, date_header=True,
+                backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=DRAIN_S, proxy_headers=False,
             )
         )  # fmt: skip
         loop = asyncio.get_running_loop()
@@ -165,7 +203,12 @@ class _Process:
             loop.add_signal_handler(number, self._stop.set)
         serving = loop.create_task(server.serve(sockets=[listener]))
         stopping = loop.create_task(self._stop.wait())
-        await server.listens.wait()
+        listening = loop.create_task(server.listens.wait())
+        await asyncio.wait([serving, listening], return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            await serving  # says why
+        if self._lent is not None:
+            await self._adopt(server, self._lent)
         self._write_ready(ready)
         self._announce(ready)
         beside = self._start_beside(ready)
@@ -173,14 +216,42 @@ class _Process:
             [task for task in (serving, stopping, beside) if task is not None],
             return_when=asyncio.FIRST_COMPLETED,
         )
-        server.should_exit = True
         stopping.cancel()
+        if self._leaves is not None and self._lent is not None:
+            await self._leave(application, server, self._lent)
+        server.should_exit = True
         if beside is not None:
             if beside.done():
                 self._exit = beside.result()
             else:
                 beside.cancel()
         await serving
+
+    # -- under a supervisor -----------------------------------------------------------------------
+
+    async def _adopt(self, server: _Server, lent: Lent) -> None:
+        """Go on with connections of the worker before; nothing of a request was read from them."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(lent.channel.fileno(), self._told, lent.channel)
+        for one in lent.connections:
+            await loop.connect_accepted_socket(server.protocol, socket.socket(fileno=one))
+
+    def _told(self, supervisor: channel.Channel) -> None:
+        heard = supervisor.hear()
+        if heard is None:  # it is gone, and so are we
+            asyncio.get_running_loop().remove_reader(supervisor.fileno())
+        elif heard.word == channel.LEAVE:
+            self._leaves = float(heard.body)
+        self._stop.set()
+
+    async def _leave(self, application: apps.App, server: _Server, lent: Lent) -> None:
+        """Let deliveries end while requests are still served, then those, and keep the rest."""
+        asyncio.get_running_loop().remove_reader(lent.channel.fileno())
+        grace_s = self._leaves or 0.0
+        await application.wind_down(grace_s)
+        server.config.timeout_graceful_shutdown = round(grace_s) or 1
+        self._bounded.keep = self._kept.append
+        lent.channel.tell(channel.PAUSED)
 
     def _start_beside(self, ready: Ready) -> asyncio.Task[int] | None:
         if self._alongside is None:
@@ -202,7 +273,9 @@ class _Process:
         application.listening(port)
         shown = f"[{host}]" if ":" in host else host
         return Ready(
-            url=f"http://{shown}:{port}", host=host, port=port, pid=os.getpid(),
+            url=f"http://{shown}:{port}", host=host, port=port,
+            pid=os.getpid() if self._lent is None else self._lent.supervisor,
+            worker_pid=os.getpid(),
             account=obtained.key.account, region=self._config.region,
             access_key_id=obtained.key.access_key_id,
             keys_file=None if obtained.path is None else str(obtained.path),

@@ -76,10 +76,7 @@ def verify_directory(path: Path) -> Report:
     report = Report(str(path), files=[], books=[])
     found = directory.format_of(path)
     report.files.append(File("VERSION", "version", (path / "VERSION").stat().st_size, []))
-    if found != directory.FORMAT:
-        raise ports.StoreError(
-            f"{path} has format {found}, this version of Headrace reads {directory.FORMAT}"
-        )
+    directory.refuse_format(path, found)
     disk = disks.Disk()
     report.files.append(_registry(disk, path))
     for folder in capture.shards(path).values():

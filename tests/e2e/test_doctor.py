@@ -146,7 +146,8 @@ def test_an_old_format(shell: commandline.Shell, directory: Path) -> None:
     (directory / "VERSION").write_text('{"format": 0}')
     result = examine(shell)
     assert result.code == 1
-    assert "old format 0" in only(result, "format")["detail"]
+    assert "has format 0" in only(result, "format")["detail"]
+    assert "finalize there" in only(result, "format")["remedy"]
     (directory / "VERSION").write_text('{"format": 99}')
     assert "later version" in only(examine(shell), "format")["remedy"]
     assert json.loads((directory / "VERSION").read_text()) == {"format": 99}

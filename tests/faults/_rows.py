@@ -92,6 +92,14 @@ ROWS = (
         ci=("--ci",), ci_s_max=180,
     ),
     Row(
+        "upgrade", "R15",
+        "20 hand-overs between two versions under 500 events/s, 50 invocations/s and edits; then a"
+        " stop under load",
+        "no request fails, nothing acknowledged is lost or delivered twice, a stop takes 30 s at"
+        " most",
+        ci=("--ci",),
+    ),
+    Row(
         "backup", "R21",
         "backups while events are published and resources edited, each restored and started",
         "all acknowledged before is there, both APIs read the same, at most 1 s more on the p99",

@@ -178,7 +178,7 @@ def small_disk(home: Path) -> Iterator[tuple[product.Product, Path, subprocess.P
         harness.wait_for_line(process, "http://")
         told = json.loads(ready.read_text())
         server = product.Product(
-            told["host"], told["port"], told["pid"], told["account"], *pair.values(),
+            told["host"], told["port"], told["worker_pid"], told["account"], *pair.values(),
             data=str(mount / "data"),
         )  # fmt: skip
         # Held open, the file system outlives the server that mounted it.

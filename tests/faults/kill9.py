@@ -148,7 +148,7 @@ class Run:
     def drain(self) -> None:
         """Give every delivery the time to be closed."""
         server = product.read(self.ready)
-        scaffold.wait(lambda: scaffold.open_deliveries(server) == 0, DRAIN_S_MAX)
+        scaffold.drain(server, DRAIN_S_MAX)
         self.figures.open = scaffold.open_deliveries(server)
 
     # -- the count ---------------------------------------------------------------------------------

@@ -96,7 +96,18 @@ def open_deliveries(server: product.Product) -> int:
     return sum(row["open"] for row in books["subscriptions"])
 
 
+def drain(server: product.Product, seconds: float) -> None:
+    """Let every delivery be closed, or time be up."""
+    wait(lambda: open_deliveries(server) == 0, seconds)
+
+
 # ---------------------------------------------------------------- what is left
+
+
+def logged_errors(log: Path) -> list[str]:
+    """Return the lines of a server's log that tell of an error."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [line[:160] for line in lines if " ERROR " in line or "Traceback" in line]
 
 
 def ledger_ids(ledger: Path, kind: str) -> set[str]:

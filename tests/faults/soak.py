@@ -180,7 +180,7 @@ def run(home: Path, seconds: int) -> Figures:
             load.stop()
             scaffold.order(producer, {"stop": True})
             figures.acked = scaffold.answer(producer)["acked"]
-        scaffold.wait(lambda: scaffold.open_deliveries(server) == 0, DRAIN_S_MAX)
+        scaffold.drain(server, DRAIN_S_MAX)
         process.terminate()
         figures.exit_code = process.wait(60)
     _take(figures, samples, load)
@@ -213,10 +213,9 @@ def _take(figures: Figures, samples: list[Sample], load: Load) -> None:
 
 
 def _count(figures: Figures, home: Path, ledger: Path, notes: Path) -> None:
-    log = (home / "server.log").read_text(errors="replace")
-    wrong = [line for line in log.splitlines() if " ERROR " in line or "Traceback" in line]
+    wrong = scaffold.logged_errors(home / "server.log")
     figures.log_errors = len(wrong)
-    figures.problems += [line[:160] for line in wrong[:3]]
+    figures.problems += wrong[:3]
     stored = set(scaffold.stored_ids(home / "data"))
     figures.lost = len(scaffold.ledger_ids(ledger, "a") - stored)
     figures.undelivered = len(stored - set(notes.read_text().split()))

@@ -44,25 +44,13 @@ class KeptRecords:
     def write(self, line: ports.LogLine) -> None:
         self.lines.append(line)
 
-    async def read(
-        self,
-        stream: str,
-        *,
-        start_ms: int = 0,
-        stop_ms: int = 1 << 62,
-        request_id: str | None = None,
-        kind: str | None = None,
-        limit: int = 1000,
-    ) -> list[ports.LogLine]:
+    async def read(self, query: ports.LineQuery) -> list[ports.LogLine]:
         fits = [
             line
             for line in self.lines
-            if line.stream == stream
-            and start_ms <= line.at_ms < stop_ms
-            and request_id in (None, line.request_id)
-            and kind in (None, line.kind)
+            if line.stream == query.stream and query.fits(line.at_ms, line.request_id, line.kind)
         ]
-        return fits[-limit:]
+        return fits[-query.limit :]
 
     def dropped(self) -> int:
         return 0

@@ -18,7 +18,7 @@ _STOP_SECONDS_MAX = 20
 class Server:
     """One server; it may be stopped, killed and started again on the same directory."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **environment: str) -> None:
         self._data = home / "data"
         self._ready_file = home / "ready.json"
         self._log_file = home / "server.log"
@@ -27,6 +27,7 @@ class Server:
             "HOME": str(home),
             "XDG_STATE_HOME": str(home / "state"),
             "XDG_RUNTIME_DIR": str(home / "state"),
+            **environment,
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.place = sdk.Place("", "", "")

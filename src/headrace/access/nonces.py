@@ -42,7 +42,6 @@ _SECONDS_MASK = 0xFF_FFFF
 _AHEAD_S = 2 * 3600
 _PLACES = struct.Struct("<LL")
 _NO_TAG = bytes(_TAG_BYTES)
-_EMPTY_SLOT = bytes(_SLOT_BYTES)
 #: Greater than any (free slot, start of its bucket).
 _NO_SLOT = (1 << 62, 0)
 BUCKET_SLOTS = 32
@@ -187,8 +186,6 @@ class Nonces:
         """Return where the first slot without a live nonce begins, in bytes; if none does, where
         the bucket ends.
         """
-        if bucket.startswith(_EMPTY_SLOT):
-            return 0
         keep_s = self._keep_s
         for index, (slot,) in enumerate(_SLOT.iter_unpack(bucket)):
             if not slot or not 0 < ((slot >> 8 * _TAG_BYTES) - now_s & _SECONDS_MASK) <= keep_s:

@@ -1,13 +1,16 @@
 """One connection of a client: uvicorn's, with bounds on what may be sent before a request is whole.
 
-Owns the bytes and the seconds a request's head may take, and the answer to what is no HTTP at all.
-Bodies are the server's business. Must never hold what nobody has signed yet without a bound.
+Owns the bytes and the seconds a request's head may take, the answer to what is no HTTP at all, and
+the way of an idle connection to the next server process. Bodies are the server's business. Must
+never hold what nobody has signed yet without a bound.
 """
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
+import contextlib
+import os
+from collections.abc import Callable
 from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
@@ -22,6 +25,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
     refuse: ClassVar[http.Refusal]
     random: ClassVar[clock.Random]
     serve: ClassVar[server.Server]
+    #: Takes descriptors of connections that outlive the server; None: they end with it.
+    keep: ClassVar[Callable[[int], None] | None] = None
 
     #: True until the head of a request is whole.
     _open = True
@@ -36,6 +41,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
+    #: The server ends, and the connection does not.
+    _leaving = False
+    #: A second descriptor of it, on the way to `keep`.
+    _kept: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -46,6 +55,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self._disarm()
         if self._idle is not None:
             self._idle.cancel()
+        if self._kept is not None:
+            self._give(self._kept, exc)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -205,6 +216,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self._idle_since = self.loop.time()
         if self._idle is None:
             self._idle = self.loop.call_later(self.timeout_keep_alive, self._idled)
+        if self._leaving:
+            self._leave_if_idle()
 
     def _idled(self) -> None:
         """Close the connection if nothing was asked for long; else look again later."""
@@ -217,6 +230,33 @@ class Connection(httptools_impl.HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._answer(errors.InvalidInput("This cannot be read as an HTTP request."))
+
+    # -- the end of the server --------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """The server ends: end with it after the answer that is due, or go where `keep` says."""
+        if type(self).keep is None:
+            super().shutdown()
+        else:
+            self._leaving = True
+            self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        """Let go of the connection if nothing of a request was read that is not answered."""
+        if self._answering() or self._strays or self.pipeline or self.transport.is_closing():
+            return
+        self.transport.pause_reading()
+        # With no descriptor left it is closed like any other.
+        with contextlib.suppress(OSError):
+            self._kept = os.dup(self.transport.get_extra_info("socket").fileno())
+        self.transport.close()  # once all is written, `connection_lost`
+
+    def _give(self, descriptor: int, exc: Exception | None) -> None:
+        keep = type(self).keep
+        if exc is None and keep is not None:
+            keep(descriptor)
+        else:
+            os.close(descriptor)
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -249,17 +289,20 @@ class Connection(httptools_impl.HttpToolsProtocol):
         return not self.pipeline and self.cycle.more_body and not self.cycle.response_started
 
     def _answer(self, error: errors.HeadraceError) -> None:
-        """Say what is wrong and hang up; what follows on this connection cannot be understood."""
+        """Say what is wrong and hang up; what follows on this connection cannot be understood.
+
+        A request that is whole, and each before it, gets its own answer instead; the last one
+        hangs up.
+        """
+        if self._answering() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
             answer = type(self).refuse(error, request_id)
-            phrase = HTTPStatus(answer.status).phrase
-            head = (
-                f"HTTP/1.1 {answer.status} {phrase}\r\nx-acs-request-id: {request_id}\r\n"
-                f"content-type: {answer.content_type.decode()}\r\n"
-                f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(
+                shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
             )
-            self.transport.write(head.encode() + answer.body)
         self.transport.close()
 
 

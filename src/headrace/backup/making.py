@@ -66,12 +66,12 @@ def _refuse(source: Path, target: Path, *, incremental: bool) -> None:
             f"{source} is no data directory of Headrace: it has no VERSION file",
             "Name the directory of the server with --data.",
         )
-    found, newest = directory.format_of(source), directory.FORMAT
-    if found != newest:
+    try:
+        directory.refuse_format(source, directory.format_of(source))
+    except (directory.DirectoryTooNew, directory.DirectoryTooOld) as fault:
         raise vaults.BackupError(
-            f"{source} has format {found}, this version of Headrace backs up format {newest}",
-            "Use the version of Headrace that the server runs.",
-        )
+            str(fault), "Use the version of Headrace that the server runs."
+        ) from fault
     if target == source or source in target.parents or target in source.parents:
         raise vaults.BackupError(
             f"{target} and the data directory {source} must not contain each other"
@@ -102,6 +102,7 @@ class _Making:
         #: Sealed segments that are in the vault, by name: file they are of, and their entry.
         self._sealed: dict[str, tuple[tuple[int, int], vaults.Entry]] = {}
         self._copied = self._copied_bytes = self._kept = 0
+        self._format = directory.format_of(source)
 
     # -- before, at and after the instant ---------------------------------------------------------
 
@@ -136,6 +137,10 @@ class _Making:
         self._blobs()
         for path in capture.records(self._source):
             self._record(path)
+        if directory.format_of(self._source) != self._format:
+            raise vaults.BackupError(
+                f"{self._source} was finalized meanwhile", "Run the same command again."
+            )
         version = (self._source / "VERSION").read_bytes()
         kept = self._note(self._vault.put(lambda part: _write(part, version)))
         self._enter("VERSION", "version", kept)
@@ -145,7 +150,7 @@ class _Making:
             format=vaults.FORMAT,
             made_ms=self._made_ms,
             version=headrace.__version__,
-            data_format=directory.FORMAT,
+            data_format=self._format,
             accounts=instant.accounts,
             revision=instant.revision,
             positions={str(shard): last for shard, last in instant.positions.items()},

@@ -34,12 +34,12 @@ def check(source: Path) -> tuple[vaults.Manifest, list[str]]:
             "It was interrupted, or it is something else: run `headrace backup --incremental` to"
             " make it whole.",
         )
-    if manifest.data_format > directory.FORMAT:
+    try:
+        directory.refuse_format(source, manifest.data_format)
+    except (directory.DirectoryTooNew, directory.DirectoryTooOld) as fault:
         raise vaults.BackupError(
-            f"{source} has data of format {manifest.data_format}, this version of Headrace knows"
-            f" up to {directory.FORMAT}",
-            "Use a later version.",
-        )
+            str(fault), f"Use version {manifest.version}, which made the backup."
+        ) from fault
     found = (vault.check(entry) for entry in manifest.files)
     return manifest, [problem for problem in found if problem]
 

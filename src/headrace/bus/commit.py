@@ -22,15 +22,18 @@ from headrace.store import frames, ports
 
 log = logging.getLogger(__name__)
 
-#: Bounds of one frame; the engine's own byte bound is larger, by room for the marks. An entry is
-#: never split, so the bytes of one entry have the same bound.
+#: Events of one frame; what is more goes into the next. An entry is never split.
 FRAME_EVENTS_MAX = 4096
+#: Bytes of one frame, below the engine's own bound by room for the marks. Events that must be
+#: written together and are larger are refused.
 FRAME_BYTES_MAX = 3 * 1024 * 1024
+#: Settlements of one frame; what is more goes into the next.
 FRAME_FACTS_MAX = 16_384
 #: Marks that may stand beside events; what is more goes ahead in frames of its own.
 MARKS_BYTES_MAX = frames.FRAME_BYTES_MAX - FRAME_BYTES_MAX
-#: Bounds of what may wait for the next frame, beyond which producers are told to come back.
+#: Events that may wait for the next frame; past it producers get 429 with Retry-After.
 WAITING_EVENTS_MAX = 65_536
+#: And their bytes; past it the same.
 WAITING_BYTES_MAX = 256 * 1024 * 1024
 
 #: A wall clock that went back by no more than this holds the times of the frames until it has

@@ -183,6 +183,11 @@ class Engine:
         segment."""
         return self.ledger.last, self.ledger.dump()
 
+    async def wind_down(self, grace_s: float) -> None:
+        """Start no more deliveries and give those that run `grace_s` to end; what is published
+        still becomes durable, and is delivered by the next to open the journal."""
+        await self.dispatcher.close(grace_s)
+
     async def close(self, grace_s: float = 10.0) -> None:
         """Let running attempts end, write what waits, save the ledger."""
         if self._sweeper is not None:

@@ -20,8 +20,9 @@ from headrace.store import ports
 if TYPE_CHECKING:
     from headrace.bus import deliver
 
-#: Loaded records a lane may hold ready, by count and by bytes.
+#: Loaded records a lane may hold ready; the rest of its backlog waits on disk.
 WINDOW_RECORDS_MAX = 512
+#: And their bytes.
 WINDOW_BYTES_MAX = 4 * 1024 * 1024
 #: Records fetched from the journal at a time: at most, and before their size is known.
 LOAD_RECORDS_MAX = 128

@@ -97,7 +97,13 @@ def main() -> NoReturn:
 
 
 def leave(problem: failure.Failure) -> NoReturn:
-    """Say what is wrong and what to do next, on standard error; leave with the exit code."""
+    """Say what is wrong; leave with the exit code."""
+    tell(problem)
+    sys.exit(int(problem.exit_code))
+
+
+def tell(problem: failure.Failure) -> None:
+    """Say what is wrong and what to do next, on standard error."""
     lines = [f"{words.say('error', os.environ)}: {problem.message}"]
     if problem.remedy:
         lines.append(f"{words.say('try', os.environ)}: {problem.remedy}")
@@ -108,7 +114,6 @@ def leave(problem: failure.Failure) -> NoReturn:
         lines.append(about)
     sys.stdout.flush()
     print("\n".join(lines), file=sys.stderr)
-    sys.exit(int(problem.exit_code))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from headrace.cli import failure
 TEXT_BYTES_MAX = 128 * 1024 * 1024
 
 _AGE = re.compile(r"(\d{1,9})([smhd])")
+_SIZE = re.compile(r"(\d{1,9})(MiB|GiB|TiB)")
+_UNIT_BYTES = {"MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -104,7 +106,20 @@ def pairs(given: list[str], option: str) -> dict[str, str]:
 
 def since_ms(given: str) -> int:
     """Read an age (`90s`, `15m`, `2h`, `7d`) as a wall clock in milliseconds."""
+    return max(0, time.time_ns() // 1_000_000 - age_ms(given, "--since"))
+
+
+def age_ms(given: str, option: str) -> int:
+    """Read an age (`90s`, `15m`, `2h`, `7d`) in milliseconds."""
     found = _AGE.fullmatch(given)
     if found is None:
-        raise failure.usage(f"--since takes an age like 90s, 15m, 2h or 7d, got {given!r}.")
-    return max(0, time.time_ns() // 1_000_000 - int(found[1]) * _UNIT_MS[found[2]])
+        raise failure.usage(f"{option} takes an age like 90s, 15m, 2h or 7d, got {given!r}.")
+    return int(found[1]) * _UNIT_MS[found[2]]
+
+
+def size(given: str, option: str) -> int:
+    """Read a size (`500MiB`, `8GiB`, `2TiB`) in bytes."""
+    found = _SIZE.fullmatch(given)
+    if found is None:
+        raise failure.usage(f"{option} takes a size like 500MiB, 8GiB or 2TiB, got {given!r}.")
+    return int(found[1]) * _UNIT_BYTES[found[2]]

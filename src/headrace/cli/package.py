@@ -21,6 +21,7 @@ LEFT_OUT: Final = frozenset(
     }
 )  # fmt: skip
 _LEFT_OUT_ENDINGS: Final = (".pyc", ".pyo", ".swp")
+#: Files of a folder that is packed; a larger one is refused before anything is sent.
 FILES_MAX: Final = 50_000
 #: The request carries the zip as base64 with a little JSON around it.
 ZIP_BYTES_MAX: Final = (limits.CODE_REQUEST_BYTES_MAX - limits.MIB) // 4 * 3

@@ -13,11 +13,13 @@ from headrace.cli import client, failure, options
 from headrace.cli.show import output
 from headrace.core import httpbinding, jsontext
 
-#: Events and bytes of one request: below the cloud's own limits too (strict_limits).
+#: Events of one request: below the cloud's own limits too (strict_limits).
 BATCH_EVENTS_MAX: Final = 16
+#: And their bytes; a file with more is sent in several requests.
 BATCH_BYTES_MAX: Final = 1024 * 1024 - 1024
-#: The same against a server with its own, wider limits.
+#: Events of one request against a server with its own, wider limits.
 WIDE_EVENTS_MAX: Final = 500
+#: And their bytes.
 WIDE_BYTES_MAX: Final = 4 * 1024 * 1024
 #: How a server with narrower limits refuses a request as a whole, having stored nothing.
 _TOO_MUCH: Final = (400, 413)

@@ -93,13 +93,19 @@ def is_local(url: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def remember(url: str, keys_file: str | None, environ: Mapping[str, str]) -> Path:
-    """Note a server that runs, for commands in other terminals; return the note's file."""
+def remember(
+    url: str, keys_file: str | None, environ: Mapping[str, str], *, pid: int | None = None
+) -> Path:
+    """Note a server that runs, for commands in other terminals; return the note's file.
+
+    pid: of whoever is told to stop; None: this process.
+    """
+    pid = pid or os.getpid()
     folder = _note_folder(environ)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / (urlsplit(url).netloc.replace(":", "_") + ".json")
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    part.write_text(json.dumps({"url": url, "keys_file": keys_file, "pid": os.getpid()}))
+    part = path.with_name(f"{path.name}.{pid}")
+    part.write_text(json.dumps({"url": url, "keys_file": keys_file, "pid": pid}))
     part.replace(path)
     return path
 

@@ -13,6 +13,7 @@ NOUNS: Final[Mapping[str, tuple[str, str, str]]] = {
     "up": ("up", "Start the server.", "启动服务器"),
     "status": ("status", "Show the running server and how full it is.", "查看服务器状态"),
     "doctor": ("doctor", "Check the server, its books and its disk.", "检查服务器、账目和磁盘"),
+    "upgrade": ("upgrade", "Go to another version, while it runs.", "在线升级到另一版本"),
     "backup": ("backup", "Back up the data, while the server runs.", "备份数据，无需停机"),
     "restore": ("restore", "Check a backup and restore it.", "校验并恢复备份"),
     "verify": ("verify", "Check every file of the data directory.", "校验数据目录的每个文件"),

@@ -29,7 +29,10 @@ MARKED = 1
 #: RESULT: how it ended.
 OK, ERROR, CANCELLED = 0, 1, 2
 
+#: Payload or answer of one invocation; a function that answers more fails, and its instance is
+#: replaced.
 PAYLOAD_BYTES_MAX = 32 * 1024 * 1024
+#: The head of a message to or from an instance; its length has two bytes.
 HEAD_BYTES_MAX = 0xFFFF
 READ_BYTES = 64 * 1024
 

@@ -20,7 +20,9 @@ from headrace.functions import frames, sandbox
 from headrace.functions.sandbox import bubblewrap
 from headrace.resources import model
 
+#: Files a function may hold open; past it `open` fails inside the function.
 FILES_MAX = 1024
+#: Stack of each of its threads; past it the instance ends and is replaced.
 STACK_BYTES_MAX = 8 * 1024 * 1024
 MIB = 1024 * 1024
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 
+#: Log kept of one invocation: its beginning and its end; what lies between is left out and said so.
 LOG_BYTES_MAX = 1024 * 1024
 TAIL_BYTES = 4 * 1024
 _END_BYTES = TAIL_BYTES

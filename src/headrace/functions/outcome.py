@@ -14,6 +14,7 @@ from headrace.resources import model
 KIB_PER_MB = 1024
 #: The head of a frame has room for 64 KiB.
 ATTRIBUTES_BYTES_MAX = 60_000
+#: Characters of an error's type; a longer or odd one is told as the general type.
 ERROR_TYPE_CHARS_MAX = 128
 
 

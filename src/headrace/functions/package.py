@@ -22,15 +22,23 @@ import msgspec
 
 from headrace.core import errors
 
+#: Members of a code package; a package beyond any of these bounds is refused at upload.
 MEMBERS_MAX = 50_000
+#: Bytes of a code package when unpacked.
 UNPACKED_BYTES_MAX = 500 * 1024 * 1024
 #: Above this many unpacked bytes the ratio is limited too.
 RATIO_FREE_BYTES = 10 * 1024 * 1024
+#: How many times larger a member may be than in its package: more is a zip bomb.
 RATIO_MAX = 200
+#: Folders inside each other in a code package.
 DEPTH_MAX = 64
+#: Bytes of a path in a code package.
 PATH_BYTES_MAX = 1024
+#: Bytes of one name in such a path.
 PART_BYTES_MAX = 255
+#: Bytes of where a link in a code package leads.
 LINK_BYTES_MAX = 1024
+#: Links that lead to links in a code package.
 LINK_HOPS_MAX = 40
 CHUNK_BYTES = 64 * 1024
 

@@ -13,11 +13,13 @@ import msgspec
 SECOND_US = 1_000_000
 #: What a request costs beside its handler: two wake-ups and a frame each way.
 HOP_US = 50
-#: Instances of all functions, and of one.
+#: Instances of all functions; past it invocations wait for a free one.
 INSTANCES_MAX = 100
+#: Instances of one function; past it its invocations wait.
 INSTANCES_PER_FUNCTION_MAX = 50
-#: Invocations of one function that wait for an instance, and how long each may; then 429.
+#: Invocations of one function that wait for an instance; one more: 429.
 QUEUE_PER_FUNCTION_MAX = 10_000
+#: How long each may wait, microseconds; then 429.
 QUEUE_WAIT_US_MAX = 10 * SECOND_US
 #: Payloads of all invocations that wait or run; then 429.
 PAYLOADS_BYTES_MAX = 256 * 1024 * 1024

@@ -15,6 +15,7 @@ from headrace.store import ports
 
 T = TypeVar("T")
 
+#: Rows of one page of resources; a larger `Limit` is refused.
 LIST_LIMIT_MAX: Final = 100
 
 

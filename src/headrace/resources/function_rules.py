@@ -22,6 +22,7 @@ RUNTIMES_ELSEWHERE: Final = frozenset(
 )  # fmt: skip
 
 MEMORY_STEP_MB: Final = 64
+#: Characters of `handler`; a function with a longer one is refused.
 HANDLER_CHARS_MAX: Final = 256
 #: Environment names that FC keeps for itself. Source: "Environment variables" of FC 3.0.
 RESERVED: Final = frozenset({"accessKeyID", "accessKeySecret", "securityToken", "topic"})

@@ -23,7 +23,9 @@ ABOUT: Final[dict[str, str]] = {
 }
 #: Records kept; one that is off goes before a new one is refused.
 SWITCHES_MAX: Final = 1_000
+#: Characters of the reason given with a switch; a longer one is refused.
 REASON_CHARS_MAX: Final = 1_024
+#: Characters of an account id that a switch names.
 ACCOUNT_CHARS_MAX: Final = 64
 #: First part of what is paused when it is the asynchronous calls of a function.
 ASYNC: Final = "async"

@@ -22,11 +22,15 @@ from headrace.core import delivery
 from headrace.targets import egress as egresses
 from headrace.targets import resolving
 
+#: Connections to all HTTP targets; past it deliveries wait for one.
 CONNECTIONS_MAX = 256
+#: Connections to one host; past it its deliveries wait.
 CONNECTIONS_PER_HOST_MAX = 64
 #: A response longer than this is not read to its end: the connection is closed instead.
 RESPONSE_BYTES_MAX = 64 * 1024
+#: Bytes of a response's header lines; a longer one fails the attempt.
 RESPONSE_HEADER_BYTES_MAX = 16 * 1024
+#: Characters of a target's URL; a delivery to a longer one is a dead letter.
 URL_CHARS_MAX = 4 * 1024
 
 #: Answers that are worth another try besides 5xx (RFC 9110: a timeout, "too early").

@@ -238,7 +238,7 @@ def test_death_sends_what_had_not_begun_to_an_instance_that_has_nothing_to_do() 
     machine.done(20 * MS + 50, 1, 50)
     machine.done(20 * MS + 100, 1, 50)
     sent = [machine.request(21 * MS, request, "f", scaling.Settings()) for request in (3, 4, 5)]
-    assert [[command.instance for command in commands] for commands in sent] == [[1]] * 3
+    assert sent == [(pool.Dispatch(request, 1, ahead=request > 3),) for request in (3, 4, 5)]
     machine.started(22 * MS, 2)
     assert machine.died(23 * MS, 1, (4, 5)) == [
         pool.Dispatch(4, 2, ahead=False), pool.Dispatch(5, 2, ahead=True),

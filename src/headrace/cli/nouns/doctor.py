@@ -80,6 +80,8 @@ def _online(endpoint: str) -> Iterator[Check]:
     yield _clock(date)
     path = servers.directory_of(url, os.environ)
     if path is not None and os.access(path, os.R_OK | os.X_OK):
+        if (path / "VERSION").exists():  # the keys of an ephemeral server have a directory, too
+            yield diagnosis.format_of(path)
         yield from diagnosis.around(path, outside.SystemClock())
     try:
         place = servers.find(url, os.environ)

@@ -32,6 +32,7 @@ INVOKE_TIMEOUT_S = 86_400 + 60
 #: How often `logs -f` asks, and how far back it looks for lines that were written late.
 FOLLOW_S = 1.0
 FOLLOW_BACK_MS = 5_000
+#: Lines that one look of `headrace fn logs --follow` takes; the next look takes the rest.
 FOLLOW_LINES_MAX = 1_000
 
 

@@ -31,6 +31,7 @@ def status(
             ("account", "account"),
             ("region", "region"),
             ("store", "store"),
+            ("format", "format"),
             ("sandbox", lambda one: f"{one.get('sandbox')}: {one.get('sandbox_description')}"),
             ("plug-ins", _plugins),
             ("buses", "buses"),

@@ -5,17 +5,18 @@ The process itself is `headrace.serve`. Must never print a secret but a new one,
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli import failure, servers
+from headrace.cli import failure, main, options, servers
 from headrace.cli.show import tables
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ def up(
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="Keep everything in memory, gone at the end.")
     ] = False,
+    keep: Annotated[
+        str, typer.Option(help="Events go at this age, as 24h or 30d; what is open stays.")
+    ] = "24h",
+    keep_size: Annotated[
+        str, typer.Option(help="The oldest go, too, when all take more, as 8GiB.")
+    ] = "8GiB",
     workers: Annotated[int, typer.Option(min=1, help="Processes; only 1 for now.")] = 1,
     account_id: Annotated[str | None, typer.Option(help="The account to play.")] = None,
     region: Annotated[str, typer.Option(help="The region to play.")] = "cn-hangzhou",
@@ -63,33 +70,48 @@ def up(
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Show it at work.")] = False,
     once: Annotated[bool, typer.Option("--once", help="With --demo: stop afterwards.")] = False,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Say what this program is; start nothing.")
+    ] = False,
 ) -> None:  # fmt: skip
     """Start the server; it runs until it is told to stop (Ctrl-C, SIGTERM).
 
     The first start makes an access key, keeps it in DATA/credentials.json for your eyes only and
     shows it once; HEADRACE_ACCESS_KEY_ID and HEADRACE_ACCESS_KEY_SECRET take its place.
     """
-    if workers > 1:
-        raise failure.usage(
-            "--workers above 1 is not built yet: all shards run in one process until the work on"
-            " the hot path brings the others.",
-            "headrace up --workers 1",
-        )
-    if data is not None and ephemeral:
-        raise failure.usage("--data and --ephemeral exclude each other.")
-    if once and not demo:
-        raise failure.usage("--once belongs to --demo.")
+    _refuse(workers=workers, both=data is not None and ephemeral, once=once and not demo)
 
     from headrace import settings
+    from headrace.bus import retention
 
     directory = data or _directory(demo=demo)
     config = settings.Settings(
         host=host, port=port, data=None if ephemeral else directory.absolute(), account=account_id,
         region=region, ready_file=ready_file, sandbox=sandbox.value,
         strict_limits=strict_limits, insecure=insecure, private_targets=private_targets,
+        keep=retention.Keep(
+            options.age_ms(keep, "--keep"), options.size(keep_size, "--keep-size")
+        ),
     )  # fmt: skip
+    if describe:
+        _describe()
+        return
     alongside = _demo(once=once) if demo else None
     raise typer.Exit(_run(config, alongside))
+
+
+def _refuse(*, workers: int, both: bool, once: bool) -> None:
+    """Raises: Failure (USAGE) for options that do not go together."""
+    if workers > 1:
+        raise failure.usage(
+            "--workers above 1 is not built yet: all shards run in one process until the work on"
+            " the hot path brings the others.",
+            "headrace up --workers 1",
+        )
+    if both:
+        raise failure.usage("--data and --ephemeral exclude each other.")
+    if once:
+        raise failure.usage("--once belongs to --demo.")
 
 
 def _directory(*, demo: bool) -> Path:
@@ -107,35 +129,95 @@ def _demo(*, once: bool) -> Callable[[serve.Ready], Any]:
     return demo.alongside(once=once)
 
 
+def _describe() -> None:
+    """Say what this program is, once all of it is imported: what `headrace upgrade` asks first."""
+    import msgspec
+
+    from headrace.supervisor import handover, process
+
+    assert process.Supervisor, "it can be run"
+    sys.stdout.write(msgspec.json.encode(handover.this_version()).decode() + "\n")
+
+
 def _run(
     config: settings.Settings, alongside: Callable[[serve.Ready], Any] | None
 ) -> int:  # fmt: skip
-    """Serve until the end. Raises: Failure when the server cannot start."""
-    from headrace import app as apps
-    from headrace import serve
-    from headrace.core import errors
+    """Serve until the end, under a supervisor where something outlives the process.
+
+    Raises: Failure when the server cannot start.
+    """
+    import msgspec
+
+    from headrace import channel, serve
+    from headrace.supervisor import process
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     notes: list[Path] = []
 
-    def announce(ready: serve.Ready) -> None:
+    def announce(ready: serve.Ready, first: bool) -> None:
         try:
-            notes.append(servers.remember(ready.url, ready.keys_file, os.environ))
+            notes.append(_remember(ready))
         except (OSError, RuntimeError) as fault:  # no home, or one that cannot be written
             print(f"Other terminals need HEADRACE_ENDPOINT and the key: {fault}", file=sys.stderr)
-        _show(ready)
+        if first:
+            _show(ready)
+        else:
+            _show_again(ready)
+
+    def work(lent: serve.Lent) -> int:
+        def tell(ready: serve.Ready) -> None:
+            lent.channel.tell(channel.READY, msgspec.json.encode(ready))
+
+        try:
+            with _failing():
+                return serve.run(config, environ=os.environ, announce=tell, lent=lent)
+        except failure.Failure as problem:
+            main.tell(problem)
+            return int(problem.exit_code)
 
     try:
-        return serve.run(config, environ=os.environ, announce=announce, alongside=alongside)
+        with _failing():
+            if config.data is None or alongside is not None:
+                return serve.run(
+                    config, environ=os.environ, announce=lambda ready: announce(ready, True),
+                    alongside=alongside,
+                )  # fmt: skip
+            return process.Supervisor(
+                config, environ=os.environ, work=work, announce=announce
+            ).run()
+    finally:
+        for note in notes:
+            note.unlink(missing_ok=True)
+
+
+def _remember(ready: serve.Ready) -> Path:
+    return servers.remember(ready.url, ready.keys_file, os.environ, pid=ready.pid)
+
+
+@contextlib.contextmanager
+def _failing() -> Generator[None]:
+    """Turn what keeps a server from starting into a Failure."""
+    from headrace import app as apps
+    from headrace.core import errors
+
+    try:
+        yield
     except errors.InvalidInput as fault:
         raise failure.usage(fault.message, fault.remedy) from fault
     except errors.HeadraceError as fault:
         raise failure.Failure(fault.message, remedy=fault.remedy) from fault
-    except (apps.ports.StoreError, OSError) as fault:
+    except apps.ports.StoreError as fault:
+        raise failure.Failure(
+            f"The server cannot start: {fault}.",
+            remedy="Choose another directory with --data, or stop the other server.",
+        ) from fault
+    except OSError as fault:
         raise failure.Failure(f"The server cannot start: {fault}.") from fault
-    finally:
-        for note in notes:
-            note.unlink(missing_ok=True)
+
+
+def _show_again(ready: serve.Ready) -> None:
+    """Another process serves now."""
+    print(f"Headrace {ready.facts.get('version', '')} serves at {ready.url}", flush=True)
 
 
 def _show(ready: serve.Ready) -> None:

@@ -5,9 +5,16 @@ May import `store.ports` and the shared modules of `store`, and core; never anot
 """
 
 from headrace.store.files import FileBlobs
-from headrace.store.sqlite.directory import Directory
+from headrace.store.sqlite.directory import Directory, finalize
 from headrace.store.sqlite.journal import SqliteJournal
 from headrace.store.sqlite.records import SqliteRecords
 from headrace.store.sqlite.registry import SqliteRegistry
 
-__all__ = ["Directory", "FileBlobs", "SqliteJournal", "SqliteRecords", "SqliteRegistry"]
+__all__ = [
+    "Directory",
+    "FileBlobs",
+    "SqliteJournal",
+    "SqliteRecords",
+    "SqliteRegistry",
+    "finalize",
+]

@@ -1,15 +1,17 @@
 """The data directory: its VERSION, its lock, the way up from an older format, and where each thing
 lies.
 
-Opening refuses what it does not know: a directory of something else, a format of a later version, a
-directory that a running server holds. Must never change anything before the lock is held.
+Opening refuses what it does not know: a directory of something else, a format of another version, a
+directory that a running server holds. Must never change anything before the lock is held, nor the
+format before it is told to: until then the version that wrote the directory can come back.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
+import select
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,7 +20,12 @@ import msgspec
 from headrace.store import files, ports
 from headrace.store.sqlite import disk as disks
 
+#: The processes of a killed server let go of its lock one after the other, at most so long.
+LET_GO_S_MAX = 5.0
+
+#: What a new directory gets and `finalize` leads to, and the oldest this version works with.
 FORMAT = 1
+OLDEST = 1
 
 Migration = Callable[[Path], None]
 #: From format n to n + 1. A step may be cut short and run again, so each is written to be
@@ -34,6 +41,10 @@ class DirectoryTooNew(ports.StoreError):
     """The directory was written by a later version."""
 
 
+class DirectoryTooOld(ports.StoreError):
+    """The directory was written by a version that this one knows nothing of."""
+
+
 class DirectoryForeign(ports.StoreError):
     """The directory holds something else."""
 
@@ -45,9 +56,13 @@ class _Version(msgspec.Struct):
 class Directory:
     """An open data directory; hold it as long as the server runs."""
 
-    def __init__(self, path: Path, lock: int | None, disk: disks.Disk) -> None:
+    def __init__(
+        self, path: Path, lock: int | None, disk: disks.Disk, format: int = FORMAT
+    ) -> None:
         self.path = path
         self.disk = disk
+        #: What is written, too: older than FORMAT until somebody finalizes.
+        self.format = format
         self._lock = lock
 
     @classmethod
@@ -57,25 +72,25 @@ class Directory:
         *,
         lock: bool = True,
         disk: disks.Disk | None = None,
-        migrations: Mapping[int, Migration] = MIGRATIONS,
         newest: int = FORMAT,
+        oldest: int = OLDEST,
     ) -> Directory:
-        """Open or make a data directory, bring it up to the newest format and hold its lock.
+        """Open or make a data directory and hold its lock.
 
         lock: False for a worker whose supervisor holds it.
-        Raises: DirectoryHeld (names the process), DirectoryTooNew, DirectoryForeign.
+        Raises: DirectoryHeld (names the process), DirectoryTooNew, DirectoryTooOld,
+        DirectoryForeign.
         """
         path = path.absolute()
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_foreign(path)
-        held = _take_lock(path / "lock") if lock else None
+        held = take_lock(path) if lock else None
         try:
-            _upgrade(path, migrations, newest)
+            format = _made(path, newest)
+            refuse_format(path, format, newest=newest, oldest=oldest)
         except BaseException:
             if held is not None:
                 os.close(held)
             raise
-        return cls(path, held, disk or disks.Disk())
+        return cls(path, held, disk or disks.Disk(), format)
 
     @property
     def registry(self) -> Path:
@@ -122,48 +137,102 @@ def holder(path: Path) -> str:
     return ""
 
 
-def _refuse_foreign(path: Path) -> None:
+def take_lock(path: Path) -> int:
+    """Make the directory if there is none, hold it, return the descriptor that holds it.
+
+    The lock ends when the last copy of the descriptor is closed, in whatever process.
+    Raises: DirectoryHeld (names the process), DirectoryForeign.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = {entry.name for entry in os.scandir(path)} - {"lock", "VERSION.new"}
     if names and "VERSION" not in names:
         raise DirectoryForeign(
             f"{path} is not empty and has no VERSION file: it is no data directory of Headrace"
         )
+    return _locked(path / "lock")
 
 
-def _take_lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        raise DirectoryHeld(
-            f"{path.parent} is in use by the server with process id {holder or 'unknown'}"
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
-
-
-def _upgrade(path: Path, migrations: Mapping[int, Migration], newest: int) -> None:
-    version = path / "VERSION"
-    if not version.exists():
-        _write_version(version, newest)
-        return
-    found = format_of(path)
+def refuse_format(path: Path, found: int, *, newest: int = FORMAT, oldest: int = OLDEST) -> None:
+    """Raises: DirectoryTooNew, DirectoryTooOld."""
     if found > newest:
         raise DirectoryTooNew(
             f"{path} has format {found}, this version of Headrace knows up to {newest}:"
             " use a later version"
         )
-    while found < newest:
-        if found not in migrations:
-            raise ports.StoreError(f"{path} has format {found} and there is no way up from it")
-        migrations[found](path)
-        found += 1
-        _write_version(version, found)
+    if found < oldest:
+        raise DirectoryTooOld(
+            f"{path} has format {found}, this version of Headrace knows {oldest} and later: use an"
+            " earlier version, and finalize there before you go on"
+        )
+
+
+def finalize(
+    path: Path,
+    *,
+    migrations: Mapping[int, Migration] = MIGRATIONS,
+    newest: int = FORMAT,
+    oldest: int = OLDEST,
+) -> int:
+    """Bring a directory up to the newest format, for good; return how many steps that took.
+
+    The caller holds the lock, and no server works on it.
+    Raises: DirectoryTooNew, DirectoryTooOld.
+    """
+    found = format_of(path)
+    refuse_format(path, found, newest=newest, oldest=oldest)
+    for step in range(found, newest):
+        migrations[step](path)
+        _write_version(path / "VERSION", step + 1)
+    return newest - found
+
+
+def _locked(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    ends_s = time.monotonic() + LET_GO_S_MAX
+    while not _try_lock(descriptor):
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        if _lives(holder) or time.monotonic() > ends_s:
+            os.close(descriptor)
+            raise DirectoryHeld(
+                f"{path.parent} is in use by the server with process id {holder or 'unknown'}"
+            )
+        time.sleep(0.01)  # no call waits for a lock and for a time at once
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return True
+
+
+def _lives(holder: str) -> bool:
+    """False when the process has certainly ended, reaped by its parent or not."""
+    try:
+        life = os.pidfd_open(int(holder))
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):
+        return True
+    try:
+        return not select.select([life], [], [], 0)[0]
+    finally:
+        os.close(life)
+
+
+def _made(path: Path, newest: int) -> int:
+    """Return the format of a directory, which a new one is given."""
+    version = path / "VERSION"
+    if not version.exists():
+        _write_version(version, newest)
+    return format_of(path)
 
 
 def _write_version(path: Path, number: int) -> None:

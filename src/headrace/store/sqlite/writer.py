@@ -17,15 +17,14 @@ import msgspec
 
 from headrace.store import frames, ports
 from headrace.store.settings import JournalSettings
-from headrace.store.sqlite import chain
+from headrace.store.sqlite import chain, reading
 from headrace.store.sqlite import disk as disks
 from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
 from headrace.store.sqlite import wal as wals
 
-#: One statement takes so many events. Every statement gives up the interpreter's lock and takes it
-#: back, for which the event loop has to make way: one per frame instead of one per event saves more
-#: than the writing itself costs.
+#: One statement takes so many events: every statement gives up the interpreter's lock and takes it
+#: back, for which the event loop has to make way.
 _INSERT_EVENTS_MAX = 32
 _INSERT_EVENTS = tuple(
     "INSERT INTO event VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
@@ -92,7 +91,7 @@ class Writer:
         self._epoch, self.segments = taken.epoch, tuple(taken.segments)
         self.wal.watch(connection)
         self._msets = {
-            tuple(msgspec.json.decode(subs, type=list[int])): number
+            reading.matches_of(connection, number, subs): number
             for number, subs in connection.execute("SELECT id, subs FROM mset")
         }
         at, state = self._newest_snapshot(connection)

@@ -48,7 +48,16 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     Directory.open(tmp_path).close()
 
 
-def test_an_older_directory_is_brought_up_step_by_step(tmp_path: Path) -> None:
+def test_a_directory_of_an_older_format_opens_as_it_is(tmp_path: Path) -> None:
+    """Until somebody finalizes, the version that wrote it can come back."""
+    (tmp_path / "VERSION").write_text('{"format": 1}')
+    opened = Directory.open(tmp_path, newest=3)
+    assert opened.format == 1
+    opened.close()
+    assert (tmp_path / "VERSION").read_text() == '{"format": 1}'
+
+
+def test_finalizing_brings_it_up_step_by_step(tmp_path: Path) -> None:
     (tmp_path / "VERSION").write_text('{"format": 1}')
     (tmp_path / "old-name").write_text("kept")
 
@@ -60,10 +69,12 @@ def test_an_older_directory_is_brought_up_step_by_step(tmp_path: Path) -> None:
         assert json.loads((path / "VERSION").read_text()) == {"format": 2}
         (path / "noted").write_text("yes")
 
-    Directory.open(tmp_path, migrations={1: rename, 2: note}, newest=3).close()
+    steps = {1: rename, 2: note}
+    assert directories.finalize(tmp_path, migrations=steps, newest=3) == 2
     assert json.loads((tmp_path / "VERSION").read_text()) == {"format": 3}
     assert (tmp_path / "new-name").read_text() == "kept"
     assert (tmp_path / "noted").exists()
+    assert directories.finalize(tmp_path, migrations=steps, newest=3) == 0
 
 
 def test_a_step_that_was_cut_short_runs_again(tmp_path: Path) -> None:
@@ -76,24 +87,31 @@ def test_a_step_that_was_cut_short_runs_again(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Directory.open(tmp_path, migrations={1: step}, newest=2)
+        directories.finalize(tmp_path, migrations={1: step}, newest=2)
     assert json.loads((tmp_path / "VERSION").read_text()) == {"format": 1}
-    Directory.open(tmp_path, migrations={1: step}, newest=2).close()
+    assert directories.finalize(tmp_path, migrations={1: step}, newest=2) == 1
     assert json.loads((tmp_path / "VERSION").read_text()) == {"format": 2}
     assert len(runs) == 2
 
 
+def test_there_is_a_step_up_from_every_format_that_opens() -> None:
+    assert set(directories.MIGRATIONS) == set(range(directories.OLDEST, directories.FORMAT))
+
+
 def test_a_newer_directory_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "VERSION").write_text('{"format": 99, "more": true}')
-    with pytest.raises(directories.DirectoryTooNew, match="format 99"):
-        Directory.open(tmp_path)
+    for refused in (Directory.open, directories.finalize):
+        with pytest.raises(directories.DirectoryTooNew, match="format 99"):
+            refused(tmp_path)
     assert (tmp_path / "VERSION").read_text() == '{"format": 99, "more": true}'
 
 
-def test_an_older_format_without_a_way_up_is_refused(tmp_path: Path) -> None:
+def test_a_format_too_old_to_be_known_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "VERSION").write_text('{"format": 1}')
-    with pytest.raises(ports.StoreError, match="no way up"):
-        Directory.open(tmp_path, migrations={}, newest=2)
+    for refused in (Directory.open, directories.finalize):
+        with pytest.raises(directories.DirectoryTooOld, match="finalize there"):
+            refused(tmp_path, oldest=2, newest=3)
+    assert (tmp_path / "VERSION").read_text() == '{"format": 1}'
 
 
 @pytest.mark.parametrize("text", ["", "1", "{}", '{"format": "x"}'])

@@ -211,6 +211,33 @@ async def test_a_damaged_frame_stops_a_replay(bench: Bench) -> None:
         await replayed(journal, bodies=False)
 
 
+@pytest.mark.parametrize(
+    "rot",
+    [
+        "UPDATE event SET generation = 'x' WHERE pos = 6",
+        "UPDATE event SET body = 7 WHERE pos = 6",
+        "UPDATE frame SET events = 'x' WHERE pos = 5",
+        "UPDATE frame SET marks = 'x' WHERE pos = 5",
+        "UPDATE frame SET turns = 7 WHERE pos = 5",
+        "UPDATE mset SET subs = 'x'",
+        "UPDATE mset SET subs = 7",
+    ],
+)
+async def test_a_column_that_became_something_else_stops_a_start_or_a_replay_by_name(
+    bench: Bench, rot: str
+) -> None:
+    """Rot can also change what a column is: a number or a text where bytes should be."""
+    journal = await bench.open()
+    await fill(journal, 5)
+    await bench.close()
+    connection = apsw.Connection(str(bench.folder / "000000000000.seg"))
+    connection.execute(rot)
+    assert connection.changes()
+    connection.close()
+    with pytest.raises(ports.Corrupt, match=r"000000000000\.seg"):
+        await replayed(await bench.open())
+
+
 async def test_the_log_is_emptied_at_its_high_water_mark(bench: Bench) -> None:
     """A background that never gets a turn must not let the log grow without bound."""
     settings = JournalSettings(

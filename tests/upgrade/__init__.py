@@ -1,0 +1,1 @@
+"""Data directories of released versions, opened by this one."""
