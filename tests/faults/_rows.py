@@ -42,10 +42,17 @@ ROWS = (
         ci=("--images", "200"),
     ),
     Row(
-        "kill9", "R1, R2",
+        "kill9", "R1",
         "kill -9 of all processes under load and in the middle of edits",
         "nothing acknowledged is lost, no edit is half made, ready again within 2 s",
         ci=("--ci",), ci_s_max=240,
+    ),
+    Row(
+        "control", "R2",
+        "kill -9 in the middle of creating, updating and deleting rules, functions, triggers and"
+        " code",
+        "each step is done whole or not at all, what got a 2xx stands, both doors show the same, no"
+        " file is left over",
     ),
     Row(
         "pending", "R13",
@@ -58,6 +65,13 @@ ROWS = (
         "somebody else fills the disk under the server, and frees it again",
         "publishes are refused with a code, reads and deletes go on, nothing acknowledged is lost,"
         " normal again within 5 s without a restart",
+    ),
+    Row(
+        "clock", "R6",
+        "the wall clock jumps under load: an hour ahead and back, a second back every second, a"
+        " leap second, a year ahead",
+        "nothing acknowledged is lost, no loop gets busy, retries keep their waits, the log's times"
+        " do not go back, no request counts twice, doctor names the clock",
     ),
     Row(
         "deadtarget", "R8, R9",

@@ -6,7 +6,10 @@ the middle of a burst, while every request of it is in flight.
 
 stdin, one JSON object a line: {"kill": process group} | {"stop": true}
 stdout, one JSON object a line: {"killed": n in flight} | {"sent": n, "acked": n}
-usage: producer.py READY_FILE LEDGER RATE IN_FLIGHT
+usage: producer.py READY_FILE LEDGER RATE IN_FLIGHT [KINDS BYTES_OF_THE_LAST]
+
+With KINDS the types of the events take turns, `faults:Event0` first; those of the last kind carry
+more. `data.sent_us` is when an event was sent, by the monotonic clock.
 """
 
 from __future__ import annotations
@@ -61,7 +64,9 @@ class Ledger:
 class Producer:
     """Bursts of IN_FLIGHT requests, RATE events a second on average."""
 
-    def __init__(self, ready: Path, ledger: Ledger, rate: int, in_flight: int) -> None:
+    def __init__(
+        self, ready: Path, ledger: Ledger, rate: int, in_flight: int, kinds: int, last_bytes: int
+    ) -> None:
         self._ready = ready
         self._ledger = ledger
         self._pause_s = in_flight / rate
@@ -69,6 +74,8 @@ class Producer:
         self._connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]
         self._connections = [None] * in_flight
         self._number = 0
+        self._kinds = kinds
+        self._last_bytes = last_bytes
         self._run = secrets.token_hex(4)
         self.kill: int | None = None
         self.stopping = False
@@ -95,13 +102,18 @@ class Producer:
         told = json.loads(self._ready.read_text()) if self._ready.exists() else self._last
         self._last = told
         pair = json.loads(Path(told["keys_file"]).read_text())
+        kind = int(id.rpartition("-")[2]) % self._kinds
+        is_last = self._kinds > 1 and kind == self._kinds - 1
         event = {
             "id": id,
             "source": "faults",
-            "type": "faults:Event",
+            "type": f"faults:Event{kind if self._kinds > 1 else ''}",
             "specversion": "1.0",
             "aliyuneventbusname": "default",
-            "data": {"filler": "x" * 700},
+            "data": {
+                "sent_us": time.monotonic_ns() // 1_000,
+                "filler": "x" * (self._last_bytes if is_last else 700),
+            },
         }
         body = json.dumps([event]).encode()
         headers = signature.sign_data_plane(
@@ -163,9 +175,10 @@ async def listen(producer: Producer) -> None:
 
 
 async def main() -> None:
-    ready, path, rate, in_flight = sys.argv[1:5]
+    ready, path, *numbers = sys.argv[1:]
+    rate, in_flight, kinds, last_bytes = [*map(int, numbers), *(1, 0)][:4]
     ledger = Ledger(Path(path))
-    producer = Producer(Path(ready), ledger, int(rate), int(in_flight))
+    producer = Producer(Path(ready), ledger, rate, in_flight, kinds, last_bytes)
     writing = asyncio.create_task(ledger.run())
     orders = asyncio.create_task(listen(producer))
     await producer.run()

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -38,10 +38,15 @@ class Figures(msgspec.Struct):
 
 
 @contextlib.contextmanager
-def process(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A script of this folder in a group of its own: the kills do not reach it."""
+def process(
+    script: str, *arguments: str, python: Sequence[str] = (sys.executable,)
+) -> Iterator[subprocess.Popen[str]]:
+    """A script of this folder in a group of its own: the kills do not reach it.
+
+    python: the command that runs it.
+    """
     it = subprocess.Popen(
-        [sys.executable, str(HERE / script), *arguments], stdin=subprocess.PIPE,
+        [*python, str(HERE / script), *arguments], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=product.ROOT,
     )  # fmt: skip
     try:

@@ -260,12 +260,16 @@ async def test_start_that_goes_wrong_in_any_way_is_told(stage: stages.Stage) -> 
 
 async def test_package_is_checked_at_deployment_and_is_warm_then(stage: stages.Stage) -> None:
     data = stages.packed({"index.py": ECHO})
-    digest = await stage.service.check_package(data)
+    digest = await asyncio.to_thread(stage.packages.check, data)
     place = stage.packages.cached(digest)
     assert place is not None
     assert (place / "index.py").read_text() == ECHO
     with pytest.raises(errors.PackageInvalid):
-        await stage.service.check_package(b"not a zip")
+        await asyncio.to_thread(stage.packages.check, b"not a zip")
+    function = stage.deploy("f", ECHO)
+    assert stage.service.code_in_use() == set()
+    await stage.invoke("f", b"{}")
+    assert stage.service.code_in_use() == {function.code_sha256}
 
 
 async def test_close_waits_for_what_runs_and_refuses_what_comes(

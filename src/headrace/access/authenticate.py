@@ -13,6 +13,7 @@ from base64 import b64encode
 from calendar import timegm
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
@@ -228,15 +229,21 @@ class Authenticator:
                 got=date[:64],
             )
         now_ms = self._clock.wall_ms()
-        if abs(now_ms - date_ms) > self._window_ms or date_ms < self._nonces.not_before_ms:
-            raise errors.RequestStale(
-                f"The date [{date}] of the request is too far from the server's clock.",
-                field="date",
-                expected=now_ms,
-                got=date_ms,
-                remedy="Set the clock of the caller, and sign each request anew.",
-            )
-        return date_ms
+        self._nonces.seen(now_ms)
+        if abs(now_ms - date_ms) > self._window_ms:
+            why = "is too far from the server's clock"
+        elif date_ms < self._nonces.not_before_ms:
+            why = "is before the server's table of nonces or its clock began anew"
+        else:
+            return date_ms
+        raise errors.RequestStale(
+            f"The date [{date}] of the request {why}; the server's clock says {_iso(now_ms)}.",
+            field="date",
+            expected=now_ms,
+            got=date_ms,
+            remedy="Compare both clocks (headrace doctor does), set the one that is wrong, and"
+            " sign each request anew.",
+        )
 
     def _use(self, key: keys.Key, nonce: str, date_ms: int) -> None:
         if not nonce or len(nonce) > limits.NONCE_CHARS_MAX:
@@ -272,6 +279,10 @@ def parse_date_ms(text: str) -> int | None:
     if hour > 23 or minute > 59 or second > 60:
         return None
     return timegm((year, month, day, hour, minute, second)) * 1000 + ms
+
+
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _index(
