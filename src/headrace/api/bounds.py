@@ -19,6 +19,8 @@ HEAD_BYTES_MAX = 192 * 1024
 #: They must have arrived whole within this time; so long a new connection may be silent, too. Then
 #: it is closed.
 HEAD_SECONDS_MAX = 20.0
+#: A connection that could not go to the next server process tries again after.
+LEAVE_AGAIN_SECONDS = 0.02
 #: Path and query together; more: 431.
 TARGET_BYTES_MAX = 64 * 1024
 #: A body that is refused for its size is read and thrown away up to here, so that the client sees

@@ -6,6 +6,7 @@ directory. Must never be made by a process that has threads.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -75,6 +76,13 @@ class Worker:
         return os.waitstatus_to_exitcode(status)
 
 
+def flush() -> None:
+    """Write out what was said; whoever listened may have gone."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+
+
 def _live(work: Work, lent: serve.Lent) -> NoReturn:
     code = 1
     try:
@@ -87,8 +95,7 @@ def _live(work: Work, lent: serve.Lent) -> NoReturn:
     except BaseException:
         log.exception("the server process ends")
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         # Not the way out of the supervisor, whose frames are below us.
         os._exit(code)
 

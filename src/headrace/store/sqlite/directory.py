@@ -23,6 +23,9 @@ from headrace.store.sqlite import disk as disks
 #: The processes of a killed server let go of its lock one after the other, at most so long.
 LET_GO_S_MAX = 5.0
 
+#: A start that was cut short leaves these in a directory, and no VERSION yet.
+_BEFORE_VERSION = frozenset({"lock", "VERSION.new", "control"})
+
 #: What a new directory gets and `finalize` leads to, and the oldest this version works with.
 FORMAT = 1
 OLDEST = 1
@@ -144,7 +147,7 @@ def take_lock(path: Path) -> int:
     Raises: DirectoryHeld (names the process), DirectoryForeign.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    names = {entry.name for entry in os.scandir(path)} - {"lock", "VERSION.new"}
+    names = {entry.name for entry in os.scandir(path)} - _BEFORE_VERSION
     if names and "VERSION" not in names:
         raise DirectoryForeign(
             f"{path} is not empty and has no VERSION file: it is no data directory of Headrace"
