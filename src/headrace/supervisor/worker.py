@@ -52,6 +52,7 @@ class Worker:
 
         private: what the child must not hold.
         """
+        _reap()
         here, there = channel.Channel.pair()
         parent = os.getpid()
         # What both share stays shared: a collection would write to every page.
@@ -74,6 +75,16 @@ class Worker:
         os.close(self.life)
         self.channel.close()
         return os.waitstatus_to_exitcode(status)
+
+
+def _reap() -> None:
+    """Take leave of what dead workers left behind: where we are process 1, that is ours to do.
+
+    No worker lives when the next is made.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def flush() -> None:
