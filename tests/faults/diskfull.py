@@ -206,7 +206,8 @@ def run(home: Path, rounds: int) -> Figures:
         scaffold.wait(lambda: _is_drained(server), DRAIN_S_MAX)
         process.terminate()
         it.figures.exit_code = process.wait(30)
-        shutil.copytree(place / "data", home / "data")
+        # The socket of the supervisor is no file that could be copied.
+        shutil.copytree(place / "data", home / "data", ignore=shutil.ignore_patterns("control"))
     _count(it, home / "data", notes)
     return it.figures
 

@@ -8,7 +8,6 @@ Bodies are the server's business. Must never hold what nobody has signed yet wit
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 from typing import ClassVar, cast
@@ -47,6 +46,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
+    #: Another server process had it before: it is idle, and no new one.
+    adopted = False
     #: The server ends, and the connection does not.
     _leaving = False
     #: A second descriptor of it, on the way to `keep`.
@@ -58,7 +59,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
             self._turn_away()
             return
         self._address = self.client[0] if self.client else ""
-        self._arm(bounds.HEAD_SECONDS_MAX)
+        if self.adopted:
+            self._wait_for_next()
+        else:
+            self._arm(bounds.HEAD_SECONDS_MAX)
 
     def _turn_away(self) -> None:
         """Say at once that there is no room, whatever it came for."""
@@ -66,9 +70,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         error, request_id = server.ConnectionsTooMany(), names.bus_request_id(self.random)
         answer = type(self).refuse(error, request_id)
         answer.headers = (*answer.headers, server.retry_after(error))
-        self.transport.write(
-            shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
-        )
+        self.transport.write(shortcut.rendered(answer, request_id, self._lines(), keep_alive=False))
         if len(self.away) < bounds.TURNED_AWAY_MAX:
             self.transport.set_protocol(away.TurnedAway(self.transport, self.away))
         else:
@@ -91,6 +93,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
+        if self._leaving:  # the rest of a body may have come whose request was answered before
+            self._leave_if_idle()
         if self._strays > bounds.HEAD_BYTES_MAX:
             # A head that does not end, or trailers and chunk extensions nobody asked for.
             self._answer(
@@ -282,11 +286,14 @@ class Connection(httptools_impl.HttpToolsProtocol):
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
+        self._wait_for_next()
+        if self._leaving:
+            self._leave_if_idle()
+
+    def _wait_for_next(self) -> None:
         self._idle_since = self.loop.time()
         if self._idle is None:
             self._idle = self.loop.call_later(self.timeout_keep_alive, self._idled)
-        if self._leaving:
-            self._leave_if_idle()
 
     def _idled(self) -> None:
         """Close the connection if nothing was asked for long; else look again later."""
@@ -314,10 +321,15 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """Let go of the connection if nothing of a request was read that is not answered."""
         if self._answering() or self._strays or self.pipeline or self.transport.is_closing():
             return
-        self.transport.pause_reading()
-        # With no descriptor left it is closed like any other.
-        with contextlib.suppress(OSError):
+        if not self._open:
+            return  # it is answered, but the next would read the rest of its body as a request
+        try:
             self._kept = os.dup(self.transport.get_extra_info("socket").fileno())
+        except OSError:
+            # No descriptor is left. Each connection that goes leaves one; until then it is served.
+            self.loop.call_later(bounds.LEAVE_AGAIN_SECONDS, self._leave_if_idle)
+            return
+        self.transport.pause_reading()
         self.transport.close()  # once all is written, `connection_lost`
 
     def _give(self, descriptor: int, exc: Exception | None) -> None:
