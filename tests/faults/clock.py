@@ -1,10 +1,10 @@
 """R6: the wall clock of a running server jumps, by an hour, a year, a second again and again.
 
 A real server and its producer run under a wall clock that is set while they run (`jumping.py`);
-clocks that nobody sets (the monotonic one, that of this process) measure them. Under load nothing acknowledged is lost, no
-loop gets busy, retries keep their waits, the log's times do not go back, and no signed request
-counts a second time. Somebody whose clock did not jump is told what the server's clock says;
-`headrace doctor` names what is wrong.
+clocks that nobody sets (the monotonic one, that of this process) measure them. Under load nothing
+acknowledged is lost, no loop gets busy, retries keep their waits, the log's times do not go back,
+and no signed request counts a second time. Somebody whose clock did not jump is told what the
+server's clock says; `headrace doctor` names what is wrong.
 
 usage: ./dev faults clock [--full]
 """
