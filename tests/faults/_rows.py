@@ -112,6 +112,13 @@ ROWS = (
         ci_s_max=240,
     ),
     Row(
+        "sim", "R19",
+        "10,000 simulated days of the whole bus, each from a seed: crashes, full and slow disks,"
+        " failing targets, clocks that step",
+        "no invariant breaks; a seed that breaks one is named with the command that tells its day",
+        full=("--seeds", "10000"), suite="simulation",
+    ),
+    Row(
         "doors", "R20",
         "random steps through both official SDKs, kill -9 in between",
         "both doors show one record, as an independent model says",
