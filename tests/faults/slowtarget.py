@@ -25,7 +25,7 @@ from bench.rig import harness, product
 from headrace import doctor
 from tests.faults import scaffold
 
-#: Kinds of events: those of the fast targets, the last of which comes late; those of the slow.
+#: Kinds of events: those of the fast targets, of which the last comes late; those of the slow.
 FAST = 9
 LATE, SLOW = FAST - 1, FAST
 KINDS = FAST + 1
@@ -34,7 +34,7 @@ SLOW_S = 30.0
 SLOW_BYTES = 16_000
 #: Short stretches at CI size show a target that takes others along, not a fifth more or less.
 RATIO_MAX, RATIO_MAX_CI = 1.2, 2.0
-#: Slow targets of the crowd: with ten deliveries each at a time they want more than all connections.
+#: Kinds of events: of the fast targets, the last of which comes late; then those of the slow ones.
 CROWD = 60
 #: The late target gets at least this part of its events while the crowd stands.
 LATE_MIN = 0.7
@@ -58,7 +58,7 @@ class Size(msgspec.Struct, frozen=True):
 
 
 CI = Size(300, 10, 1.5, 3, 1.5, 0.0, 2.0, RATIO_MAX_CI)
-FULL = Size(1_000, 20, 8.0, 5, 12.0, 60.0, 10.0, RATIO_MAX)
+FULL = Size(1_000, 20, 8.0, 11, 6.0, 45.0, 10.0, RATIO_MAX)
 
 
 class Figures(scaffold.Figures):
