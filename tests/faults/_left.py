@@ -9,7 +9,7 @@ from pathlib import Path
 _SHA256 = "[0-9a-f]{64}"
 #: Files of a server that runs, packages and unpacked code excepted.
 _USUAL = re.compile(
-    r"VERSION|lock|ready\.json|nonces|credentials\.json|registry\.db(-wal|-shm)?"
+    r"VERSION|lock|control|ready\.json|nonces|credentials\.json|registry\.db(-wal|-shm)?"
     r"|shard-0000/[^/]+\.seg(-wal|-shm)?|shard-0000/reserve|records/[0-9T-]+\.db(-wal|-shm)?"
     r"|scratch/runtime/(bootstrap\.pyc|extras\.pyc|passwd)"
 )

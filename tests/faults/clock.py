@@ -33,7 +33,7 @@ from tests.faults import jumping, scaffold
 
 RATE, IN_FLIGHT = 400, 16
 #: Length of the stretch after each jump.
-STRETCH_S, STRETCH_S_FULL = 2.0, 20.0
+STRETCH_S, STRETCH_S_FULL = 2.0, 12.0
 CPU_MAX = 2.0
 HOUR_S, YEAR_S = 3_600.0, 365 * 86_400.0
 #: Steps of a second back, a second apart; and those of the full run.

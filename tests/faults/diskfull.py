@@ -206,7 +206,7 @@ def run(home: Path, rounds: int) -> Figures:
         scaffold.wait(lambda: _is_drained(server), DRAIN_S_MAX)
         process.terminate()
         it.figures.exit_code = process.wait(30)
-        shutil.copytree(place / "data", home / "data")
+        shutil.copytree(place / "data", home / "data", ignore=shutil.ignore_patterns("control"))
     _count(it, home / "data", notes)
     return it.figures
 
