@@ -74,6 +74,12 @@ ROWS = (
         " do not go back, no request counts twice, doctor names the clock",
     ),
     Row(
+        "slowtarget", "R7",
+        "one target takes 30 s for each event beside nine fast ones; then sixty more such come",
+        "the fast ones are as quick as without it (1.2 times the p99), memory grows by at most 100"
+        " MB, the backlog is on disk and arrives in the end",
+    ),
+    Row(
         "deadtarget", "R8, R9",
         "a target is dead for a day, another one flaps (simulated time)",
         "each retry at its documented time, then exactly one dead letter; every event has one end",
@@ -116,6 +122,13 @@ ROWS = (
         "backups while events are published and resources edited, each restored and started",
         "all acknowledged before is there, both APIs read the same, at most 1 s more on the p99",
         ci_s_max=240,
+    ),
+    Row(
+        "sim", "R19",
+        "10,000 simulated days of the whole bus, each from a seed: crashes, full and slow disks,"
+        " failing targets, clocks that step",
+        "no invariant breaks; a seed that breaks one is named with the command that tells its day",
+        full=("--seeds", "10000"), suite="simulation",
     ),
     Row(
         "doors", "R20",

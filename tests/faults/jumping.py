@@ -1,10 +1,10 @@
 """Run a Python program under a wall clock that can be set while it runs.
 
 What the program reads of the wall clock through the module `time` is the machine's plus what a
-shared file says, from the very next reading on; the monotonic clock and all waiting stay real. All of the
-server reads it so (`datetime.now` is forbidden there), and so do the HTTP server and client it uses
-and the logging. A preloaded libfaketime would reach C code as well, but it also takes over the
-timed waits of threads, by which the interpreter switches between them: the same load then costs
+shared file says, from the very next reading on; the monotonic clock and all waiting stay real. All
+of the server reads it so (`datetime.now` is forbidden there), and so do the HTTP server and client
+it uses and the logging. A preloaded libfaketime would reach C code as well, but it also takes over
+the timed waits of threads, by which the interpreter switches between them: the same load then costs
 several times the CPU, and a busy loop could no longer be told from it.
 
 usage: jumping.py WALL_FILE (-m MODULE | SCRIPT) ARGUMENTS

@@ -1,10 +1,10 @@
-"""Nine targets that answer at once and one that takes its time; a process of its own.
+"""Targets that answer at once and targets that take their time; a process of its own.
 
 A line of the notes: event id, number of the target, microseconds since the event was sent (on
-arrival). The slow target is the last one; told to, it answers at once from then on.
+arrival). The slow targets are the last ones; told to, they answer at once from then on.
 
 stdin: {"release": true}
-usage: paced.py NOTES FAST SLOW_S; prints its ports as one JSON array
+usage: paced.py NOTES FAST SLOW SLOW_S; prints its ports as one JSON array
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import BinaryIO, cast
 class Targets:
     """All targets of one run."""
 
-    def __init__(self, notes: BinaryIO, slow: int, slow_s: float) -> None:
+    def __init__(self, notes: BinaryIO, fast: int, slow_s: float) -> None:
         self._notes = notes
-        self._slow = slow
+        self._fast = fast
         self._slow_s = slow_s
         self.released = asyncio.Event()
 
@@ -35,7 +35,7 @@ class Targets:
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 event = json.loads(await reader.readexactly(length))
                 took_us = time.monotonic_ns() // 1_000 - event["data"]["sent_us"]
-                if number == self._slow:
+                if number >= self._fast:
                     await self._pause()
                 self._notes.write(f"{event['id']} {number} {took_us}\n".encode())
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
@@ -50,14 +50,14 @@ class Targets:
             return
 
 
-async def main(notes: BinaryIO, fast: int, slow_s: float) -> None:
+async def main(notes: BinaryIO, fast: int, slow: int, slow_s: float) -> None:
     targets = Targets(notes, fast, slow_s)
     servers = [
         await asyncio.start_server(
             lambda reader, writer, number=number: targets.serve(reader, writer, number),
             "127.0.0.1", 0, limit=1 << 20,
         )
-        for number in range(fast + 1)
+        for number in range(fast + slow)
     ]  # fmt: skip
     print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
     orders = asyncio.StreamReader()
@@ -71,4 +71,5 @@ async def main(notes: BinaryIO, fast: int, slow_s: float) -> None:
 
 if __name__ == "__main__":
     with Path(sys.argv[1]).open("ab", buffering=0) as opened:
-        asyncio.run(main(cast("BinaryIO", opened), int(sys.argv[2]), float(sys.argv[3])))
+        fast, slow, slow_s = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+        asyncio.run(main(cast("BinaryIO", opened), fast, slow, slow_s))
