@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import zipfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -93,6 +93,12 @@ class Stage:
             **options,  # pyright: ignore[reportArgumentType]
         )
         self._calls = 0
+        #: Of other suites that share this process: clients and servers they keep.
+        self._others = descendants()
+
+    def processes(self) -> set[int]:
+        """Every living process that this stage has started, directly or not."""
+        return descendants(self._others)
 
     def _lookup(self, account: str, name: str) -> model.Function | None:
         return self.functions.get(name) if account == ACCOUNT else None
@@ -156,8 +162,11 @@ async def open_stage(root: Path, walls: sandbox.Sandbox, **options: object) -> A
         await stage.service.close(grace_s=1.0)
 
 
-def descendants() -> set[int]:
-    """Every living process below this one, as /proc has it; the ones of a sandbox included."""
+def descendants(apart_from: Set[int] = frozenset()) -> set[int]:
+    """Every living process below this one, as /proc has it; the ones of a sandbox included.
+
+    apart_from: these, and what is below them, do not count.
+    """
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -171,9 +180,9 @@ def descendants() -> set[int]:
     found: set[int] = set()
     todo = [os.getpid()]
     while todo:
-        for child in children.get(todo.pop(), []):
-            found.add(child)
-            todo.append(child)
+        mine = set(children.get(todo.pop(), ())) - apart_from
+        found |= mine
+        todo += mine
     return found
 
 

@@ -329,7 +329,6 @@ class Writer:
         self.prepare_next()
         segments.remove(self._disk, path)
         self._disk.rename(self.next_path, path)
-        self._disk.sync_directory(self.folder)
         begun = segments.Segment(path, first, self.head.last)
         begun.at, state = snapshot if snapshot is not None else self._newest_snapshot(old)
         begun.has_state = state is not None
@@ -341,6 +340,8 @@ class Writer:
             marks = list(old.execute("SELECT name, value FROM mark"))
             fresh.executemany("INSERT INTO mark VALUES (?, ?)", marks)
             fresh.execute("COMMIT")
+            # The file's name, and that of its log: SQLite ignores it when its own sync fails.
+            self._disk.sync_directory(self.folder)
         except BaseException:
             fresh.close()
             raise
