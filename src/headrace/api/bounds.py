@@ -14,7 +14,7 @@ from headrace.core import limits
 CONNECTIONS_MAX = 12_000
 #: Descriptors that connections leave to everything else: the store, instances, targets. Where the
 #: system gives less than twice as many, connections have half of them.
-DESCRIPTORS_KEPT = 1_024
+DESCRIPTORS_KEPT = 3_072
 #: Connections that were told so and have not closed yet; with more, one is closed at once.
 TURNED_AWAY_MAX = 256
 #: How long such a one may take; then it is cut off.

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.bus import commit, lane, letters
+from headrace.bus import commit, lane, letters, slots
 from headrace.bus import ledger as ledgers
 from headrace.bus import subscription as subscriptions
 from headrace.core import clock as clocks
@@ -53,6 +53,7 @@ class Dispatcher:
         self.random = random
         self.loop = asyncio.get_running_loop()
         self.lanes: dict[int, lane.Lane] = {}
+        self.slots = slots.Slots()
         self.loaded_bytes = 0
         self.stopping = False
         #: Subscriptions without a lane: their deliveries wait until someone takes them.
@@ -253,7 +254,7 @@ class Dispatcher:
         takers: dict[lane.Lane, None] = {}
         for flight in landed:
             takers[flight.lane] = None
-            flight.lane.running.pop(flight.position, None)
+            self._end(flight)
             if (fact := self._settled_by(flight)) is not None:
                 facts.append(fact)
         try:
@@ -261,6 +262,7 @@ class Dispatcher:
                 self._committer.settle_all(facts)
         except errors.Unavailable as fault:
             self._unwritten(fault)
+        self._serve_waiting()
         for taker in takers:
             taker.pump()
             self._left(taker)
@@ -293,8 +295,19 @@ class Dispatcher:
 
     def _lost(self, flight: lane.Flight) -> None:
         """An attempt was given up; its delivery stays open."""
-        flight.lane.running.pop(flight.position, None)
+        self._end(flight)
         self._left(flight.lane)
+        self._serve_waiting()
+
+    def _end(self, flight: lane.Flight) -> None:
+        """An attempt is no longer under way."""
+        if flight.lane.running.pop(flight.position, None) is not None:
+            self.slots.shares.give_back(flight.lane.subscription.account, flight.units)
+
+    def _serve_waiting(self) -> None:
+        """Let lanes start what they had to wait with, in turn."""
+        while (taker := self.slots.next()) is not None:
+            taker.take_turn()
 
     def _left(self, taker: lane.Lane) -> None:
         if not taker.running:

@@ -346,10 +346,10 @@ class ShareUsed(Throttled):
     remedy = "Send less at a time, or again after the pause that Retry-After names."
 
     @classmethod
-    def of(cls, share: str, value: int, unit: str) -> ShareUsed:
+    def of(cls, share: str, value: int, unit: str, *, code: str | None = None) -> ShareUsed:
         """Name the share that is used up and what it amounts to now."""
         text = f"The account has used its share of {share}: {value} {unit} while others want some."
-        return cls(text, field=share, expected=value)
+        return cls(text, code=code, field=share, expected=value)
 
 
 class StoreFull(HeadraceError):

@@ -22,9 +22,9 @@ from headrace.core import delivery
 from headrace.targets import egress as egresses
 from headrace.targets import resolving, shares
 
-#: Connections to targets in use at a time, of which receiver is said in `shares`; one attempt more
-#: waits for one to be free.
-CONNECTIONS_MAX = 1024
+#: Connections to targets in use at a time, as many as there are attempts; which receiver has how
+#: many is said in `shares`. One attempt more waits for one, in the time it has.
+CONNECTIONS_MAX = 2_048
 #: A response longer than this is not read to its end: the connection is closed instead.
 RESPONSE_BYTES_MAX = 64 * 1024
 #: Bytes of a response's header lines; a longer one fails the attempt.

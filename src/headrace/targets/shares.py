@@ -58,12 +58,12 @@ class Shares:
             self._held[host] = held - 1
         else:
             del self._held[host]
-        if self._held.get(host, 0) < self._own and host in self._waiting:
-            self._pass_on(host)
-        elif self._shared:
+        if self._held.get(host, 0) < self._own and self._pass_on(host):
+            return
+        while self._shared:
             next_one = next((one for one in self._waiting if self._may(one)), None)
-            if next_one is not None:
-                self._pass_on(next_one)
+            if next_one is None or self._pass_on(next_one):
+                return
 
     @property
     def waiting(self) -> int:
@@ -80,17 +80,24 @@ class Shares:
             self._shared -= 1
         assert self._shared >= 0, "more permits out than there are"
 
-    def _pass_on(self, host: str) -> None:
-        """Let the first who waits for `host` go on, and put the receiver last in the order."""
-        turns = self._waiting.pop(host)
-        turn = turns.popleft()
-        if turns:
-            self._waiting[host] = turns
-        self._hold(host)
-        turn.set_result(None)
+    def _pass_on(self, host: str) -> bool:
+        """Let the first who waits for `host` go on, and put the receiver last in the order; False
+        when nobody waits any more."""
+        turns = self._waiting.pop(host, None)
+        while turns:
+            turn = turns.popleft()
+            if turn.done():  # cancelled, and not yet aware of it
+                continue
+            if turns:
+                self._waiting[host] = turns
+            self._hold(host)
+            turn.set_result(None)
+            return True
+        return False
 
     def _forget(self, host: str, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting[host]
-        turns.remove(turn)
-        if not turns:
-            del self._waiting[host]
+        turns = self._waiting.get(host)
+        if turns is not None and turn in turns:
+            turns.remove(turn)
+            if not turns:
+                del self._waiting[host]

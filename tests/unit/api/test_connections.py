@@ -111,7 +111,7 @@ async def test_only_so_many_are_waited_for_to_read_why(monkeypatch: pytest.Monke
     [
         (1 << 60, bounds.CONNECTIONS_MAX),
         (bounds.CONNECTIONS_MAX + bounds.DESCRIPTORS_KEPT, bounds.CONNECTIONS_MAX),
-        (4_096, 4_096 - bounds.DESCRIPTORS_KEPT),
+        (8_192, 8_192 - bounds.DESCRIPTORS_KEPT),
         (1_024, 512),
         (1, 1),
     ],

@@ -129,11 +129,11 @@ def test_full_house_makes_room_by_letting_an_idle_instance_go() -> None:
 def test_full_house_without_idle_ones_refuses_after_a_wait() -> None:
     bounds = limits(instances_max=1, queue_wait_us_max=SECOND)
     sim = crowd.Crowd(bounds, service_us=lambda _: 10 * SECOND)
-    sim.ask("a")
-    sim.ask("b")
+    for name in "abc":  # of two, the second goes beyond the bound
+        sim.ask(name)
     sim.run(3 * SECOND)
-    assert sim.ended[2][0] == "rejected"
-    assert SECOND <= sim.ended[2][1] <= SECOND + crowd.TICK_US
+    assert sim.ended[3][0] == "rejected"
+    assert SECOND <= sim.ended[3][1] <= SECOND + crowd.TICK_US
 
 
 def test_queue_is_bounded() -> None:

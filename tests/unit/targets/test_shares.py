@@ -108,3 +108,19 @@ async def test_one_receiver_has_a_bound_of_its_own() -> None:
     given.give("a")
     await turns()
     assert waiting.done()
+
+
+async def test_who_was_cancelled_in_this_very_turn_is_passed_by() -> None:
+    """Its task does not know yet; the permit must go to the next, of whatever receiver."""
+    given = shares.Shares(own=0, shared=1)
+    await given.take("holder")
+    gone, next_one = begun(given, "a"), begun(given, "b")
+    await turns()
+    gone.cancel()
+    given.give("holder")
+    await turns()
+    assert gone.cancelled()
+    assert next_one.done()
+    given.give("b")
+    await given.take("c")
+    assert given.waiting == 0
