@@ -29,6 +29,9 @@ HEAD_BYTES_MAX = 192 * 1024
 #: They must have arrived whole within this time; so long a new connection may be silent, too. Then
 #: it is closed.
 HEAD_SECONDS_MAX = 20.0
+#: When the server hands over, a request that has begun to arrive must be whole within this time;
+#: else 408: all others wait for it.
+LEAVE_PARTIAL_SECONDS_MAX = 1.0
 #: A connection that could not go to the next server process tries again after.
 LEAVE_AGAIN_SECONDS = 0.02
 #: Path and query together; more: 431.

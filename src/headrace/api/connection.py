@@ -316,6 +316,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         else:
             self._leaving = True
             self._leave_if_idle()
+            self.loop.call_later(bounds.LEAVE_PARTIAL_SECONDS_MAX, self._leave_at_last)
 
     def _leave_if_idle(self) -> None:
         """Let go of the connection if nothing of a request was read that is not answered."""
@@ -331,6 +332,12 @@ class Connection(httptools_impl.HttpToolsProtocol):
             return
         self.transport.pause_reading()
         self.transport.close()  # once all is written, `connection_lost`
+
+    def _leave_at_last(self) -> None:
+        """Wait no longer for the rest of a request: everybody else is waiting, too."""
+        is_partial = self._strays or (self._answering() and self.cycle.more_body)
+        if is_partial and not self.transport.is_closing():
+            self._answer(server.RequestTimeout("The server hands over: send the request again."))
 
     def _give(self, descriptor: int, exc: Exception | None) -> None:
         keep = type(self).keep

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 #: A worker that does not answer requests for so long after its start has failed. A million open
 #: deliveries take less than a second (`./dev faults pending`).
 READY_S_MAX: Final = 300.0
+#: A change of format may have to write everything anew.
+FINALIZE_S_MAX: Final = 24 * 3600.0
 #: Time beyond its own limits after which a worker that should leave is killed.
 LEAVE_EXTRA_S: Final = 60.0
 
@@ -202,9 +204,9 @@ class Supervisor:
                     self._stopping = _wants_stop(self._signals[0])
         return self._stopping
 
-    def _until_ready(self) -> bool:
+    def _until_ready(self, seconds: float = READY_S_MAX) -> bool:
         """Wait until the new worker answers requests; False when it ends instead."""
-        heard = self._hear(READY_S_MAX)
+        heard = self._hear(seconds)
         if heard is None or heard.word != channel.READY:
             return False
         self._ready(heard.body, first=False)
@@ -342,7 +344,7 @@ class Supervisor:
         if code > 0:
             return code
         self._start(finalize=True)
-        if self._until_ready():
+        if self._until_ready(FINALIZE_S_MAX):
             self._taken_over()
             return None
         if self._stopping:

@@ -153,6 +153,24 @@ async def test_half_a_request_is_waited_for(home: Home, faces: Faces) -> None:
         await next_answers(home, reader, writer, b"")
 
 
+@pytest.mark.parametrize("way", ["short", "long", "head"])
+async def test_half_a_request_is_not_waited_for_long(
+    home: Home, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(bounds, "LEAVE_PARTIAL_SECONDS_MAX", 0.05)
+    request = post("/short/x" if way == "head" else f"/{way}/x", b"{}")
+    async with connection(home.port) as (reader, writer):
+        writer.write(request[:30] if way == "head" else request[:-1])
+        await home.connected()
+        one = _some(home)
+        await support.until(lambda: bool(one._strays if way == "head" else one.cycle))
+        home.leave()
+        assert (await answer(reader))[0] == 408
+        assert await reader.read() == b""
+    await home.end()
+    assert not home.kept
+
+
 async def test_requests_sent_ahead_are_answered_by_the_one_who_read_them(
     home: Home, faces: Faces
 ) -> None:
