@@ -58,13 +58,13 @@ class Shelf:
         self._uploaded.add(digest)  # a sweep may have ended meanwhile
         return digest
 
-    async def get(self, digest: str) -> bytes:
+    async def get(self, sha256: str) -> bytes:
         """Return a package. Raises: KeyError when it is not kept (any more)."""
-        path = await self._blobs.path(ports.Digest(digest))
+        path = await self._blobs.path(ports.Digest(sha256))
         try:
             return await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError as fault:
-            raise KeyError(digest) from fault
+            raise KeyError(sha256) from fault
 
     async def open(self) -> int:
         """Take away what the last life left, before anybody uploads; return how many went."""
