@@ -2,9 +2,10 @@
 
 A process of its own, so that nothing that happens to the server happens to the ledger. It sends
 bursts of single events over many connections; told to, it kills the server's whole process group in
-the middle of a burst, while every request of it is in flight.
+the middle of a burst: while every request of it is in flight, or at its first acknowledgement, when
+a server that acknowledges too early has not written yet what it said.
 
-stdin, one JSON object a line: {"kill": process group} | {"stop": true}
+stdin, a JSON object a line: {"kill": process group, "at_first_ack": bool} | {"stop": true}
 stdout, one JSON object a line: {"killed": n in flight} | {"sent": n, "acked": n}
 usage: producer.py READY_FILE LEDGER RATE IN_FLIGHT [KINDS BYTES_OF_THE_LAST]
 
@@ -78,6 +79,7 @@ class Producer:
         self._last_bytes = last_bytes
         self._run = secrets.token_hex(4)
         self.kill: int | None = None
+        self.at_first_ack = False
         self.stopping = False
 
     async def run(self) -> None:
@@ -89,13 +91,19 @@ class Producer:
             await asyncio.gather(*(self._connect(slot) for slot in range(self._in_flight)))
             raw = [self._request(id) for id in ids]
             written = [self._write(slot, raw[slot]) for slot in range(self._in_flight)]
+            answers = [
+                asyncio.ensure_future(self._answer(slot, id))
+                for slot, id in enumerate(ids)
+                if written[slot]
+            ]
             if self.kill is not None:
+                if self.at_first_ack and answers:
+                    await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
                 os.killpg(self.kill, signal.SIGKILL)
                 self.kill = None
-                print(json.dumps({"killed": sum(written)}), flush=True)
-            await asyncio.gather(
-                *(self._answer(slot, id) for slot, id in enumerate(ids) if written[slot])
-            )
+                in_flight = sum(not answer.done() for answer in answers)
+                print(json.dumps({"killed": in_flight}), flush=True)
+            await asyncio.gather(*answers)
             await asyncio.sleep(max(0.0, self._pause_s - (time.monotonic() - started)))
 
     def _request(self, id: str) -> bytes:
@@ -170,6 +178,7 @@ async def listen(producer: Producer) -> None:
         order = json.loads(line)
         if order.get("stop"):
             break
+        producer.at_first_ack = bool(order.get("at_first_ack"))
         producer.kill = order["kill"]
     producer.stopping = True
 
