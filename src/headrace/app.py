@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +19,7 @@ import prometheus_client
 
 import headrace
 from headrace import metrics, outside, plugins, settings
-from headrace.access import authenticate, keys, nonces, policy
+from headrace.access import authenticate, claims, keys, nonces, policy
 from headrace.api import assembly, server, services
 from headrace.api.cloudevents import face as cloudevents
 from headrace.api.eventbridge import control, dataplane
@@ -29,18 +29,15 @@ from headrace.api.fc import table as fc_table
 from headrace.api.native import face as native
 from headrace.bus import engine as engines
 from headrace.core import calling, delivery, errors, limits
-from headrace.functions import cache, history, launcher, sandbox, service
+from headrace.functions import cache, history, launcher, sandbox, service, shelf
 from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model
-from headrace.store import memory, ports, refusing, sqlite
+from headrace.store import memory, ports, sqlite
 from headrace.store import settings as journal
 from headrace.targets import asynchronous, egress, push
 from headrace.targets import registry as targets
 
 log = logging.getLogger(__name__)
-
-#: The largest code package that is kept (fc.md §2.3: 500 MB unpacked, 100 MB as base64).
-PACKAGE_BYTES_MAX = 500 * 1024 * 1024
 
 
 class Stores(msgspec.Struct):
@@ -89,10 +86,16 @@ class App:
         )
         self._closing.callback(self.stores.release)
 
-    async def open(self, key: keys.Key, *, first_start: bool) -> server.Server:
-        """Open everything behind the directory that is held; return the ASGI application."""
+    async def open(
+        self, key: keys.Key, *, first_start: bool, others: Sequence[keys.Key] = ()
+    ) -> server.Server:
+        """Open everything behind the directory that is held; return the ASGI application.
+
+        others: keys of further accounts.
+        """
         config, closing = self._config, self._closing
         self.key = key
+        self.keyring = keys.Keyring([key, *others])
         self.walls = sandbox.choose(config.sandbox)
         self.plugins = _plugins()
         revision = await self.stores.registry.open()
@@ -105,13 +108,16 @@ class App:
             self.stores.registry, self.clock, self.random, region=config.region,
             bounds=self.limits, deliverable=frozenset({*targets.FACTORIES, *self.plugins.openers}),
         )  # fmt: skip
-        self.functions = self._functions()
+        packages = cache.Packages(self.stores.scratch / "code")
+        self.functions = self._functions(packages)
         closing.push_async_callback(self.functions.close)
+        self.shelf = shelf.Shelf(self.stores.blobs, packages, self._needed_code)
+        await self._open_shelf()
         self.targets = self._targets()
         closing.push_async_callback(self.targets.close)
         self.engine = self._engine()
         closing.push_async_callback(self.engine.close)
-        await self.engine.open([key.account], revision)
+        await self.engine.open(sorted(self.keyring.accounts), revision)
         self.catalog.on_change(self._function_changed)
         application = self._faces()
         self._unready = ""
@@ -157,10 +163,9 @@ class App:
 
     # -- functions ----------------------------------------------------------------
 
-    def _functions(self) -> service.Functions:
+    def _functions(self, packages: cache.Packages) -> service.Functions:
         spawner = launcher.Launcher(self.walls, self.stores.scratch)
         spawner.prepare()
-        packages = cache.Packages(self.stores.scratch / "code")
         packages.sweep()
         return service.Functions(
             spawner=spawner, packages=packages, lookup=self._function,
@@ -174,6 +179,20 @@ class App:
             return self.catalog.get_function(account, name)
         except errors.FunctionNotFound:
             return None
+
+    async def _open_shelf(self) -> None:
+        """Take away the code that is nobody's; a disk that refuses that keeps nobody from work."""
+        try:
+            await self.shelf.open()
+        except OSError:
+            log.exception("code of functions that are gone could not be taken away")
+        sweeping = asyncio.get_running_loop().create_task(self.shelf.run(), name="shelf")
+        self._closing.push_async_callback(_cancelled, sweeping)
+
+    def _needed_code(self) -> set[str]:
+        """Digests that records of functions refer to, or that run."""
+        records = self.catalog.walk(editing.FUNCTION)
+        return {one.record.code_sha256 for one in records} | self.functions.code_in_use()
 
     def _function_changed(self, changes: Sequence[editing.Changed]) -> None:
         for change in changes:
@@ -196,17 +215,18 @@ class App:
         )  # fmt: skip
         container = services.Services(
             catalog=self.catalog, engine=self.engine, functions=self.functions,
-            authenticator=authenticate.Authenticator(
-                keys.Keyring([self.key]), self.clock, self.nonces
-            ),
+            authenticator=authenticate.Authenticator(self.keyring, self.clock, self.nonces),
             authorize=policy.authorize, limits=self.limits, account=self.key.account,
             region=config.region, clock=self.clock, random=self.random, facts=self.facts(),
             tables=tables,
             logs=history.History(self.stores.records),
+            account_of=lambda request: claims.account(
+                self.keyring, request.raw_headers, request.query
+            ),
         )  # fmt: skip
         shown = prometheus_client.CollectorRegistry()
         shown.register(metrics.Books(self.engine, self.functions))
-        fc = fc_face.Face(container, _Packages(self.stores.blobs, self.functions))
+        fc = fc_face.Face(container, self.shelf)
         below_fc = assembly.Elsewhere(
             "fc", "/2023-03-30/", fc, fc_faults.refuse, fc_face.BODY_BYTES_MAX, short=True
         )
@@ -249,25 +269,9 @@ def _plugins() -> plugins.Loaded:
     return loaded
 
 
-class _Packages:
-    """Code packages as the FC face needs them: checked before they are kept."""
-
-    def __init__(self, blobs: ports.Blobs, functions: service.Functions) -> None:
-        self._blobs = blobs
-        self._functions = functions
-
-    async def put(self, package: bytes) -> str:
-        await self._functions.check_package(package)
-        with refusing.refused():
-            return await self._blobs.put(_once(package), PACKAGE_BYTES_MAX)
-
-    async def get(self, sha256: str) -> bytes:
-        path = await self._blobs.path(ports.Digest(sha256))
-        return await asyncio.to_thread(path.read_bytes)
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def is_loopback(host: str) -> bool:

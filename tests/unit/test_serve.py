@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,13 @@ def test_a_server_that_is_refused_leaves_the_ready_file_of_the_other(tmp_path: P
         assert ready.exists()
     finally:
         held.close()
+
+
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one() -> None:
+    was = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, was[1]))
+        assert serve.take_descriptors() == was[1]
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (was[1], was[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, was)

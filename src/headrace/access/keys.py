@@ -57,6 +57,9 @@ class Keyring:
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys = {key.access_key_id: key for key in keys}
+        self.accounts = frozenset(key.account for key in self._keys.values())
+        #: Asked for each request that publishes.
+        self.several = len(self.accounts) > 1
 
     def find(self, access_key_id: str) -> Key | None:
         return self._keys.get(access_key_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import prometheus_client
 
-from headrace.api import http, idempotency, probes, routes, server, traffic
+from headrace.api import admission, http, idempotency, probes, routes, server, traffic
 from headrace.api.cloudevents import face as cloudevents
 from headrace.api.eventbridge import control, dataplane
 from headrace.api.native import face as native
@@ -76,15 +76,25 @@ def build(
         ]
     )
     return server.Server(
-        table, refuse=native.refuse, random=services.random, clock=services.clock, counts=counts
-    )
+        table, refuse=native.refuse, random=services.random, clock=services.clock, counts=counts,
+        gate=admission.Gate(services.account_of, services.clock),
+    )  # fmt: skip
 
 
 def _cloud(services: containers.Services) -> list[routes.Route]:
     rpc = control.Control(services, idempotency.Answers(services.clock))
     events_max = services.limits.request_bytes_max
     return [
-        routes.Route("rpc", "/", rpc, control.refuse, events_max * _FORM_FACTOR, _POST, short=True),
+        routes.Route(
+            "rpc",
+            "/",
+            rpc,
+            control.refuse,
+            events_max * _FORM_FACTOR,
+            _POST,
+            short=True,
+            gated=True,
+        ),
         routes.Route(
             "rpc-get",
             "/",
@@ -102,6 +112,7 @@ def _cloud(services: containers.Services) -> list[routes.Route]:
             events_max,
             _POST,
             short=True,
+            gated=True,
         ),
     ]
 
@@ -116,6 +127,7 @@ def _ours(services: containers.Services) -> list[routes.Route]:
             services.limits.request_bytes_max,
             _POST,
             short=True,
+            gated=True,
         ),
         routes.Route(
             "native", native.PREFIX, native.Native(services), native.refuse, _PLAIN_BYTES_MAX

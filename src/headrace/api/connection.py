@@ -1,22 +1,20 @@
 """One connection of a client: uvicorn's, with bounds on what may be sent before a request is whole.
 
-Owns the bytes and the seconds a request's head may take, the answer to what is no HTTP at all, and
-the way of an idle connection to the next server process. Bodies are the server's business. Must
-never hold what nobody has signed yet without a bound.
+Owns how many connections there may be, the bytes and the seconds a request's head may take, the
+answer to what is no HTTP at all, and the way of an idle connection to the next server process.
+Bodies are the server's business. Must never hold what nobody has signed yet without a bound.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import ClassVar, cast
 
 from uvicorn.protocols.http import httptools_impl
 
-from headrace.api import bounds, http, server, shortcut
+from headrace.api import away, bodies, bounds, http, server, shortcut, turns
 from headrace.core import clock, errors, names
 
 
@@ -26,6 +24,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
     refuse: ClassVar[http.Refusal]
     random: ClassVar[clock.Random]
     serve: ClassVar[server.Server]
+    connections_max: ClassVar[int]
+    #: Connections above that which have their answer and are not closed yet.
+    away: ClassVar[set[away.TurnedAway]]
+    turns: ClassVar[turns.Turns]
     #: Takes descriptors of connections that outlive the server; None: they end with it.
     keep: ClassVar[Callable[[int], None] | None] = None
 
@@ -39,9 +41,13 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: When the last answer was complete, seconds of the loop's clock.
     _idle_since = 0.0
     _idle: asyncio.TimerHandle | None = None
+    #: What bodies of requests that were sent ahead have of the memory for bodies.
+    _ahead: bodies.Share | None = None
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
+    #: Another server process had it before: it is idle, and no new one.
+    adopted = False
     #: The server ends, and the connection does not.
     _leaving = False
     #: A second descriptor of it, on the way to `keep`.
@@ -49,13 +55,35 @@ class Connection(httptools_impl.HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self.connections_max:
+            self._turn_away()
+            return
         self._address = self.client[0] if self.client else ""
-        self._arm(bounds.HEAD_SECONDS_MAX)
+        if self.adopted:
+            self._wait_for_next()
+        else:
+            self._arm(bounds.HEAD_SECONDS_MAX)
+
+    def _turn_away(self) -> None:
+        """Say at once that there is no room, whatever it came for."""
+        self.connections.discard(self)
+        error, request_id = server.ConnectionsTooMany(), names.bus_request_id(self.random)
+        answer = type(self).refuse(error, request_id)
+        answer.headers = (*answer.headers, server.retry_after(error))
+        self.transport.write(shortcut.rendered(answer, request_id, self._lines(), keep_alive=False))
+        if len(self.away) < bounds.TURNED_AWAY_MAX:
+            self.transport.set_protocol(away.TurnedAway(self.transport, self.away))
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         if self._idle is not None:
             self._idle.cancel()
+        self._let_go_ahead()
+        cycle = self.cycle
+        if isinstance(cycle, shortcut.Shortcut) and cycle.more_body:
+            cycle.drop()
         if self._kept is not None:
             self._give(self._kept, exc)
         super().connection_lost(exc)
@@ -65,6 +93,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
+        if self._leaving:  # the rest of a body may have come whose request was answered before
+            self._leave_if_idle()
         if self._strays > bounds.HEAD_BYTES_MAX:
             # A head that does not end, or trailers and chunk extensions nobody asked for.
             self._answer(
@@ -73,8 +103,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
         elif self._deadline is None:
             if self._open and self._strays:
                 self._arm(bounds.HEAD_SECONDS_MAX)
-            elif self._body_is_short():
+            elif isinstance(cycle := self.cycle, shortcut.Shortcut) and cycle.more_body:
                 self._arm(bounds.BODY_SECONDS_MAX)
+                cycle.await_body(self.serve.bodies)
 
     # -- what the parser says ---------------------------------------------------------------------
 
@@ -104,14 +135,31 @@ class Connection(httptools_impl.HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        if len(self.pipeline) > bounds.PIPELINED_MAX:
+            raise _TooFarAhead
 
     def on_body(self, body: bytes) -> None:
         self._strays = 0
         cycle = self.cycle
-        if isinstance(cycle, shortcut.Shortcut):
-            cycle.body += body
-        else:
+        if not isinstance(cycle, shortcut.Shortcut):
             super().on_body(body)
+            if self.pipeline:
+                self._keep_ahead(len(body))
+        elif cycle.share is None:
+            cycle.body = body
+        else:
+            cycle.grow(body)
+
+    def _keep_ahead(self, size: int) -> None:
+        """Count what comes before earlier requests are answered; without room, hang up."""
+        if self._ahead is None:
+            self._ahead = bodies.Share(self.serve.bodies)
+        if not self._ahead.add(size):
+            raise _TooFarAhead
+
+    def _let_go_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.release()
 
     def on_message_complete(self) -> None:
         self._open = True
@@ -122,8 +170,15 @@ class Connection(httptools_impl.HttpToolsProtocol):
         elif cycle.more_body and not cycle.response_complete:
             cycle.more_body = False
             self._disarm()
-            cycle.task = self.loop.create_task(self._finish(cycle))
-            self.tasks.add(cycle.task)
+            refusal = self.serve.admit(cycle)
+            if refusal is not None and not self.flow.write_paused:
+                self._end(cycle, refusal)
+                return
+            units = 0 if cycle.entered is None else cycle.entered[1]
+            if not units or self.turns.may_begin(units):
+                self._begin(cycle, refusal)
+            else:
+                self.turns.wait(lambda: self._begin(cycle, None), units)
 
     # -- the short way ----------------------------------------------------------------------------
 
@@ -171,13 +226,28 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """True while the body of a request on the short way is still arriving."""
         return isinstance(self.cycle, shortcut.Shortcut) and self.cycle.more_body
 
-    async def _finish(self, begun: shortcut.Shortcut) -> None:
+    def _begin(self, begun: shortcut.Shortcut, answer: http.Response | None) -> None:
+        begun.task = self.loop.create_task(self._finish(begun, answer))
+        self.tasks.add(begun.task)
+
+    async def _finish(self, begun: shortcut.Shortcut, answer: http.Response | None) -> None:
         try:
-            answer = await self.serve.finish(begun)
+            if answer is None:
+                answer = await self.serve.finish(begun)
             if self.flow.write_paused:
                 await self.flow.drain()
-            begun.keep_alive &= shortcut.CLOSE not in answer.headers
-            if self in self.connections:  # else it is lost, though perhaps not by its last request
+        except BaseException:
+            # As uvicorn does with what an application lets through: no half of an answer.
+            self._end(begun, None)
+            raise
+        self._end(begun, answer)
+
+    def _end(self, begun: shortcut.Shortcut, answer: http.Response | None) -> None:
+        """Send the answer, None for none, and let the next request come."""
+        begun.keep_alive &= answer is not None
+        try:
+            if answer is not None and self in self.connections:  # else it is lost, though perhaps
+                begun.keep_alive &= shortcut.CLOSE not in answer.headers  # not by its last request
                 written = shortcut.rendered(
                     answer,
                     begun.request.request_id,
@@ -186,11 +256,11 @@ class Connection(httptools_impl.HttpToolsProtocol):
                 )
                 self.transport.write(written)
         except BaseException:
-            # As uvicorn does with what an application lets through: no half of an answer.
             begun.keep_alive = False
             raise
         finally:
             begun.response_complete = True
+            begun.drop()
             self.tasks.discard(begun.task)
             if cast("object", self.cycle) is begun:
                 # An idle connection holds no body.
@@ -211,14 +281,19 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """As uvicorn's, but with one timer for as long as the connection lives."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
+            if not self.pipeline:
+                self._let_go_ahead()
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
+        self._wait_for_next()
+        if self._leaving:
+            self._leave_if_idle()
+
+    def _wait_for_next(self) -> None:
         self._idle_since = self.loop.time()
         if self._idle is None:
             self._idle = self.loop.call_later(self.timeout_keep_alive, self._idled)
-        if self._leaving:
-            self._leave_if_idle()
 
     def _idled(self) -> None:
         """Close the connection if nothing was asked for long; else look again later."""
@@ -241,16 +316,28 @@ class Connection(httptools_impl.HttpToolsProtocol):
         else:
             self._leaving = True
             self._leave_if_idle()
+            self.loop.call_later(bounds.LEAVE_PARTIAL_SECONDS_MAX, self._leave_at_last)
 
     def _leave_if_idle(self) -> None:
         """Let go of the connection if nothing of a request was read that is not answered."""
         if self._answering() or self._strays or self.pipeline or self.transport.is_closing():
             return
-        self.transport.pause_reading()
-        # With no descriptor left it is closed like any other.
-        with contextlib.suppress(OSError):
+        if not self._open:
+            return  # it is answered, but the next would read the rest of its body as a request
+        try:
             self._kept = os.dup(self.transport.get_extra_info("socket").fileno())
+        except OSError:
+            # No descriptor is left. Each connection that goes leaves one; until then it is served.
+            self.loop.call_later(bounds.LEAVE_AGAIN_SECONDS, self._leave_if_idle)
+            return
+        self.transport.pause_reading()
         self.transport.close()  # once all is written, `connection_lost`
+
+    def _leave_at_last(self) -> None:
+        """Wait no longer for the rest of a request: everybody else is waiting, too."""
+        is_partial = self._strays or (self._answering() and self.cycle.more_body)
+        if is_partial and not self.transport.is_closing():
+            self._answer(server.RequestTimeout("The server hands over: send the request again."))
 
     def _give(self, descriptor: int, exc: Exception | None) -> None:
         keep = type(self).keep
@@ -290,21 +377,43 @@ class Connection(httptools_impl.HttpToolsProtocol):
         return not self.pipeline and self.cycle.more_body and not self.cycle.response_started
 
     def _answer(self, error: errors.HeadraceError) -> None:
-        """Say what is wrong and hang up; what follows on this connection cannot be understood."""
+        """Say what is wrong and hang up; what follows on this connection cannot be understood.
+
+        A request that is whole, and each before it, gets its own answer instead; the last one
+        hangs up.
+        """
+        if self._answering() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
             answer = type(self).refuse(error, request_id)
-            phrase = HTTPStatus(answer.status).phrase
-            head = (
-                f"HTTP/1.1 {answer.status} {phrase}\r\nx-acs-request-id: {request_id}\r\n"
-                f"content-type: {answer.content_type.decode()}\r\n"
-                f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(
+                shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
             )
-            self.transport.write(head.encode() + answer.body)
         self.transport.close()
 
 
-def bounded(serve: server.Server, refuse: http.Refusal, random: clock.Random) -> type[Connection]:
+class _TooFarAhead(Exception):
+    """A client sends more, before its earlier requests are answered, than is kept for it. The
+    parser gives up on what raises this, and the connection is closed.
+    """
+
+
+def bounded(
+    serve: server.Server,
+    refuse: http.Refusal,
+    random: clock.Random,
+    *,
+    connections_max: int = bounds.CONNECTIONS_MAX,
+) -> type[Connection]:
     """Return the connection class of a server. `refuse` renders errors of what is no request."""
-    members = {"refuse": staticmethod(refuse), "random": random, "serve": serve}
+    members = {
+        "refuse": staticmethod(refuse),
+        "random": random,
+        "serve": serve,
+        "connections_max": connections_max,
+        "away": set[away.TurnedAway](),
+        "turns": turns.Turns(),
+    }
     return type("Bounded", (Connection,), members)

@@ -35,6 +35,8 @@ class Route(msgspec.Struct, frozen=True):
     #: True when the face always returns a Response and never watches its client: a request of it
     #: may go the short way (`shortcut`).
     short: bool = False
+    #: True for addresses where events are published: their requests pass the gate (`admission`).
+    gated: bool = False
 
     @property
     def covers_below(self) -> bool:

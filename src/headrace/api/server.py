@@ -20,7 +20,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib import parse as urlparse
 
-from headrace.api import bounds, http, routes, shortcut
+from headrace.api import admission, bodies, bounds, http, routes, shortcut
 from headrace.core import errors, names
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ class HeadersTooLarge(errors.InvalidInput):
     status = 431
 
 
-class BodiesTooMany(errors.Unavailable):
-    """Too many large request bodies are being read at once."""
+class ConnectionsTooMany(errors.Unavailable):
+    """The server has as many connections as it takes; this one is closed."""
+
+    remedy = "Connect again later, and keep connections for further requests."
 
 
 class AddressNotFound(errors.HeadraceError):
@@ -73,38 +75,6 @@ class MethodNotAllowed(errors.HeadraceError):
     status = 405
 
 
-class Bodies:
-    """The memory that large bodies of all requests may take together, signed or not."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-
-class _Share:
-    """What one request has of it."""
-
-    __slots__ = ("_all", "_mine")
-
-    def __init__(self, bodies: Bodies) -> None:
-        self._all = bodies
-        self._mine = 0
-
-    def grow(self, size: int) -> bool:
-        """Note that a body has `size` bytes now; False when there is no room for it."""
-        more = size - bounds.BODY_BYTES_FREE - self._mine
-        if more <= 0:
-            return True
-        if self._all.taken + more > bounds.BODIES_BYTES_MAX:
-            return False
-        self._mine += more
-        self._all.taken += more
-        return True
-
-    def release(self) -> None:
-        self._all.taken -= self._mine
-        self._mine = 0
-
-
 class Server:
     """The application. Call it with an ASGI scope."""
 
@@ -116,14 +86,24 @@ class Server:
         random: clock.Random,
         clock: clock.Clock,
         counts: traffic.Counts,
+        gate: admission.Gate | None = None,
     ) -> None:
-        """refuse: renders errors of requests that no route took."""
+        """refuse: renders errors of requests that no route took.  gate: None: one for nobody in
+        particular.
+        """
         self._routes = table
         self._refuse = refuse
         self._random = random
         self._clock = clock
         self._counts = counts
-        self._bodies = Bodies()
+        self._gate = gate or admission.Gate(lambda _: "", clock)
+        self.bodies = bodies.Bodies()
+        #: Set once the server ends, and streams with it.
+        self._ending = asyncio.Event()
+
+    def end_streams(self) -> None:
+        """End each stream with a whole answer, and those that begin from now on at once."""
+        self._ending.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -143,11 +123,14 @@ class Server:
         request.disconnected = _watch(receive)
         route: routes.Route | None = None
         head = b""
-        share = _Share(self._bodies)
+        share = bodies.Share(self.bodies)
+        entered: admission.Entered | None = None
         try:
             _check_head(scope["headers"], len(raw_path) + len(query))
             route = self._find(request)
             request.body = await _body(receive, request.headers, route.body_bytes_max, share)
+            if route.gated:
+                entered = self._gate.enter(request, len(request.body))
             answer = await route.face(request)
             if isinstance(answer, http.Stream):
                 # Whatever fails before the first chunk is still answered with a status of its own.
@@ -158,10 +141,12 @@ class Server:
             answer = self._failed(route, error, request.request_id)
         finally:
             share.release()
+            if entered is not None:
+                self._gate.leave(entered)
         name = route.name if route is not None else "none"
         self._counts.add(name, answer.status, self._clock.mono_us() - started_us)
         if isinstance(answer, http.Stream):
-            await _send_stream(answer, head, request.request_id, receive, send)
+            await _send_stream(answer, head, request.request_id, receive, send, self._ending)
         else:
             await _send(answer, request.request_id, send)
 
@@ -189,17 +174,38 @@ class Server:
             return None
         return shortcut.Shortcut(route, request, keep_alive=keep_alive, started_us=started_us)
 
+    def admit(self, begun: shortcut.Shortcut) -> http.Response | None:
+        """Let a request begin whose body has come; return the answer if it may not."""
+        try:
+            if begun.refused is not None:
+                raise begun.refused
+            if begun.route.gated:
+                begun.entered = self._gate.enter(begun.request, len(begun.body))
+        except errors.HeadraceError as error:
+            answer = self._failed(begun.route, error, begun.request.request_id)
+            self._counted(begun, answer)
+            return answer
+        return None
+
     async def finish(self, begun: shortcut.Shortcut) -> http.Response:
         """Return the answer to a request whose body is here; raises nothing."""
         route, request = begun.route, begun.request
-        request.body = begun.body
+        # One that came in pieces was put together in place.
+        request.body = begun.body if isinstance(begun.body, bytes) else bytes(begun.body)
         try:
             answer = await route.face(request)
         except Exception as error:
             answer = self._failed(route, error, request.request_id)
+        finally:
+            if begun.entered is not None:
+                self._gate.leave(begun.entered)
         assert isinstance(answer, http.Response), f"{route.name} streams: it is not short"
-        self._counts.add(route.name, answer.status, self._clock.mono_us() - begun.started_us)
+        self._counted(begun, answer)
         return answer
+
+    def _counted(self, begun: shortcut.Shortcut, answer: http.Response) -> None:
+        took_us = self._clock.mono_us() - begun.started_us
+        self._counts.add(begun.route.name, answer.status, took_us)
 
     # -- both ways --------------------------------------------------------------------------------
 
@@ -254,7 +260,7 @@ class Server:
         if answer.status in (408, 413, 431):
             answer.headers = (*answer.headers, _CLOSE)
         if answer.status in (429, 503, 507):
-            answer.headers = (*answer.headers, (b"retry-after", b"%d" % error.retry_after_s))
+            answer.headers = (*answer.headers, retry_after(error))
         return answer
 
 
@@ -271,9 +277,11 @@ def _check_head(headers: Sequence[tuple[bytes, bytes]], target: int) -> None:
         raise HeadersTooLarge(f"Path and query: at most {bounds.TARGET_BYTES_MAX} bytes.")
 
 
-async def _body(receive: Receive, headers: Mapping[str, str], limit: int, share: _Share) -> bytes:
+async def _body(
+    receive: Receive, headers: Mapping[str, str], limit: int, share: bodies.Share
+) -> bytes:
     """Return the whole body. Raises PayloadTooLarge without holding more than `limit`,
-    BodiesTooMany, RequestTimeout, ClientGone.
+    bodies.BodiesTooMany, RequestTimeout, ClientGone.
     """
     declared = headers.get("content-length", "")
     if len(declared) > 15 or (declared.isdecimal() and int(declared) > limit):
@@ -289,7 +297,7 @@ async def _body(receive: Receive, headers: Mapping[str, str], limit: int, share:
         raise RequestTimeout from error
 
 
-async def _whole(receive: Receive, limit: int, share: _Share) -> bytes:
+async def _whole(receive: Receive, limit: int, share: bodies.Share) -> bytes:
     chunks: list[bytes] = []
     size = 0
     more = True
@@ -304,12 +312,14 @@ async def _whole(receive: Receive, limit: int, share: _Share) -> bytes:
             if more:
                 await _discard(receive)
             raise _too_large(limit)
-        if not share.grow(size):
+        if not chunks and not more:
+            return chunk  # it came with its head
+        if not share.add(len(chunk)):
             chunks.clear()
             share.release()
             if more:
                 await _discard(receive)
-            raise BodiesTooMany
+            raise bodies.BodiesTooMany
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -347,6 +357,11 @@ def _watch(receive: Receive) -> Callable[[], Awaitable[None]]:
 # Sending ----------------------------------------------------------
 
 
+def retry_after(error: errors.HeadraceError) -> tuple[bytes, bytes]:
+    """Return the header that says when to come back."""
+    return b"retry-after", b"%d" % error.retry_after_s
+
+
 def _head_of(answer: http.Answer, request_id: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", answer.content_type),
@@ -363,30 +378,37 @@ async def _send(answer: http.Response, request_id: str, send: Send) -> None:
 
 
 async def _send_stream(
-    answer: http.Stream, head: bytes, request_id: str, receive: Receive, send: Send
+    answer: http.Stream,
+    head: bytes,
+    request_id: str,
+    receive: Receive,
+    send: Send,
+    ending: asyncio.Event,
 ) -> None:
-    """Send chunks until they end or the client goes; the generator is closed either way."""
+    """Send chunks until they end, the client goes or the server ends; the generator is closed in
+    any case."""
+    headers = _head_of(answer, request_id)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     gone = asyncio.ensure_future(_watch(receive)())
-    pump = asyncio.ensure_future(_pump(answer, head, request_id, send))
+    pump = asyncio.ensure_future(_pump(answer, head, send))
+    ended = asyncio.ensure_future(ending.wait())
     try:
-        await asyncio.wait((gone, pump), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((gone, pump, ended), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (gone, pump):
+        for task in (gone, pump, ended):
             task.cancel()
-        await asyncio.gather(gone, pump, return_exceptions=True)
+        await asyncio.gather(gone, pump, ended, return_exceptions=True)
         if isinstance(answer.chunks, AsyncGenerator):
             await answer.chunks.aclose()  # pyright: ignore[reportUnknownMemberType]
     if not pump.cancelled():
         pump.result()
+    await send({"type": "http.response.body", "body": b""})
 
 
-async def _pump(answer: http.Stream, head: bytes, request_id: str, send: Send) -> None:
-    headers = _head_of(answer, request_id)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+async def _pump(answer: http.Stream, head: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": head, "more_body": True})
     async for chunk in answer.chunks:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.bus import commit, lane, letters
+from headrace.bus import commit, lane, letters, slots
 from headrace.bus import ledger as ledgers
 from headrace.bus import subscription as subscriptions
 from headrace.core import clock as clocks
@@ -53,6 +53,7 @@ class Dispatcher:
         self.random = random
         self.loop = asyncio.get_running_loop()
         self.lanes: dict[int, lane.Lane] = {}
+        self.slots = slots.Slots()
         self.loaded_bytes = 0
         self.stopping = False
         #: Subscriptions without a lane: their deliveries wait until someone takes them.
@@ -68,6 +69,7 @@ class Dispatcher:
         self._landed: list[lane.Flight] = []
         #: Lanes that are no more but for the attempts they had begun.
         self._ending: set[lane.Lane] = set()
+        self._told_gone = False
         #: Set when nothing is being attempted any more; only `close` waits for it.
         self._calm: asyncio.Event | None = None
         committer.followers.append(self.follow)
@@ -252,14 +254,15 @@ class Dispatcher:
         takers: dict[lane.Lane, None] = {}
         for flight in landed:
             takers[flight.lane] = None
-            flight.lane.running.pop(flight.position, None)
+            self._end(flight)
             if (fact := self._settled_by(flight)) is not None:
                 facts.append(fact)
         try:
             if facts:
                 self._committer.settle_all(facts)
-        except errors.Unavailable:
-            log.exception("%d settlements could not be written", len(facts))
+        except errors.Unavailable as fault:
+            self._unwritten(fault)
+        self._serve_waiting()
         for taker in takers:
             taker.pump()
             self._left(taker)
@@ -278,14 +281,33 @@ class Dispatcher:
                 return fact
         try:
             self._settle_otherwise(flight, outcome, fact)
-        except Exception:  # others that landed with it are settled all the same
-            log.exception("the end of an attempt could not be written")
+        except Exception as fault:  # others that landed with it are settled all the same
+            self._unwritten(fault)
         return None
+
+    def _unwritten(self, fault: Exception) -> None:
+        """The end of an attempt is in no frame; that the store is gone is told once."""
+        if not self._committer.failed:
+            log.error("the end of an attempt could not be written", exc_info=fault)
+        elif not self._told_gone:
+            self._told_gone = True
+            log.error("%s: attempts that end now are made again after the next start", fault)
 
     def _lost(self, flight: lane.Flight) -> None:
         """An attempt was given up; its delivery stays open."""
-        flight.lane.running.pop(flight.position, None)
+        self._end(flight)
         self._left(flight.lane)
+        self._serve_waiting()
+
+    def _end(self, flight: lane.Flight) -> None:
+        """An attempt is no longer under way."""
+        if flight.lane.running.pop(flight.position, None) is not None:
+            self.slots.shares.give_back(flight.lane.subscription.account, flight.units)
+
+    def _serve_waiting(self) -> None:
+        """Let lanes start what they had to wait with, in turn."""
+        while (taker := self.slots.next()) is not None:
+            taker.take_turn()
 
     def _left(self, taker: lane.Lane) -> None:
         if not taker.running:

@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from headrace.bus import ledger as ledgers
+from headrace.bus import slots
 from headrace.bus import subscription as subscriptions
 from headrace.core import delivery
 from headrace.store import ports
@@ -42,6 +43,7 @@ class Flight:
         "outcome",
         "position",
         "record",
+        "units",
         "way",
     )
 
@@ -50,6 +52,8 @@ class Flight:
         self.position = position
         self.record = record
         self.attempt = attempt
+        #: What it has of the attempts that may be under way at once.
+        self.units = 1 + len(record.body) // slots.SLOT_BYTES
         self.began_us = 0
         self.latency_us = 0
         #: What would have to be cancelled; None when there is nothing (any more).
@@ -166,6 +170,7 @@ class Lane:
     def close(self) -> None:
         """Start nothing more; running attempts end by themselves."""
         self.closed = True
+        self._host.slots.forget(self)
         self._host.loaded_bytes -= self._ready_bytes
         self._ready.clear()
         self._ready_bytes = 0
@@ -217,19 +222,34 @@ class Lane:
         """Start what may start, load what is missing."""
         if self.closed or self._host.stopping or self.paused_by:
             return
-        while self._ready and len(self.running) < self.subscription.concurrency:
-            if self.stuck and not self._stuck_first():
-                break
-            position, record, attempt = self._ready.popleft()
-            size = len(record.body)
-            self._ready_bytes -= size
-            self._host.loaded_bytes -= size
-            self._start(position, record, attempt)
+        room = self._host.slots
+        while self._may_start() and (not room.crowded or room.may_start(self)):
+            self._start_next()
         if self._behind and not self._loading and self._has_room():
             self._loading = True
             self._host.spawn(self._load())
         if self._due and self._timer is None and not self._reloading:
             self._arm()  # retries that found the window full
+
+    def take_turn(self) -> None:
+        """Start one delivery; the lane had to wait for others'. More of them wait again."""
+        if self.closed or self._host.stopping or self.paused_by:
+            return
+        if self._may_start():
+            self._start_next()
+        self.pump()
+
+    def _may_start(self) -> bool:
+        if not self._ready or len(self.running) >= self.subscription.concurrency:
+            return False
+        return not self.stuck or self._stuck_first()
+
+    def _start_next(self) -> None:
+        position, record, attempt = self._ready.popleft()
+        size = len(record.body)
+        self._ready_bytes -= size
+        self._host.loaded_bytes -= size
+        self._start(position, record, attempt)
 
     def _has_room(self) -> bool:
         """An empty lane may always load: what others hold must not stop it."""
@@ -273,6 +293,7 @@ class Lane:
             return
         flight = Flight(self, position, record, attempt)
         self.running[position] = flight
+        self._host.slots.shares.take(self.subscription.account, flight.units)
         self._host.begin(flight)
 
     def again(self, position: int, attempt: int, wait_ms: int) -> None:

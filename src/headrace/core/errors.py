@@ -24,6 +24,7 @@ is one cause; its attributes are data for programs, its message a sentence for p
      │   ├─ SignatureMissing · KeyUnknown · SignatureWrong · RequestStale · NonceUsed · AccessDenied
      ├─ Unsupported             the operation or field exists in the cloud and not (yet) here
      ├─ Throttled               429
+     │   └─ ShareUsed            an account's share, while others compete
      ├─ StoreFull               507
      └─ Unavailable             503
          └─ ReadOnly · Draining      an operator's switch is on
@@ -337,6 +338,18 @@ class Throttled(HeadraceError):
 
     code = "TooManyRequests"
     status = 429
+
+
+class ShareUsed(Throttled):
+    """The account has all that its share gives it while others want some, too."""
+
+    remedy = "Send less at a time, or again after the pause that Retry-After names."
+
+    @classmethod
+    def of(cls, share: str, value: int, unit: str, *, code: str | None = None) -> ShareUsed:
+        """Name the share that is used up and what it amounts to now."""
+        text = f"The account has used its share of {share}: {value} {unit} while others want some."
+        return cls(text, code=code, field=share, expected=value)
 
 
 class StoreFull(HeadraceError):

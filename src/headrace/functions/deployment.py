@@ -27,6 +27,7 @@ class Deployment:
         idle_s = function.idle_timeout_s
         self.settings = scaling.Settings(
             concurrency=function.instance_concurrency,
+            account=account,
             idle_us=None if idle_s is None or idle_s < 0 else idle_s * scaling.SECOND_US,
         )
         #: Where the code is unpacked; None until the first start.

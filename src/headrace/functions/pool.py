@@ -16,6 +16,7 @@ from collections.abc import Hashable, Sequence
 
 import msgspec
 
+from headrace.core import shares
 from headrace.functions import scaling
 
 
@@ -79,6 +80,8 @@ class Pool:
         self._instances: dict[int, scaling.Instance] = {}
         #: Groups with a queue, in the order in which they may start instances.
         self._waiting: OrderedDict[Hashable, None] = OrderedDict()
+        #: Of the instances.
+        self._shares = shares.Shares(limits.instances_max)
         self._starting = 0
         self._last_number = 0
 
@@ -159,6 +162,9 @@ class Pool:
         known.running -= 1
         known.idle_us = known.busy_us = now_us
         if group.queue:
+            if len(self._instances) > self._limits.instances_max and self._is_over(known):
+                self._forget(known)
+                return (Stop(instance),)
             return self._fill(known, now_us)
         if group.retired and not known.running:
             self._forget(known)
@@ -182,10 +188,15 @@ class Pool:
         for request in reversed(again):
             group.queue[request] = now_us
             group.queue.move_to_end(request, last=False)
+        commands: list[Command] = []
         if group.queue:
             self._waiting[group.key] = None
+            # An instance that has nothing to do will never say that it is done.
+            while group.free and group.queue:
+                commands.extend(self._fill(group.free[-1], now_us))
         self._drop_if_empty(group)
-        return self._grow_all(now_us)
+        commands.extend(self._grow_all(now_us))
+        return commands
 
     def retire(self, key: Hashable) -> tuple[Sequence[int], Sequence[Command]]:
         """The group's code or configuration is no longer current: finish what runs, take nothing
@@ -226,6 +237,8 @@ class Pool:
         for known in list(self._instances.values()):
             idle_us = known.group.settings.idle_us
             limit_us = self._limits.idle_us if idle_us is None else idle_us
+            if len(self._instances) > self._limits.instances_max:
+                limit_us = min(limit_us, self._limits.idle_when_full_us)
             if known.ready and not known.running and now_us - known.idle_us >= limit_us:
                 self._forget(known)
                 self._drop_if_empty(known.group)
@@ -297,7 +310,7 @@ class Pool:
     def _grow_all(self, now_us: int) -> list[Command]:
         """Let every group that waits start what it needs, each in its turn."""
         commands: list[Command] = []
-        for key in list(self._waiting):
+        for key in self._in_turn():
             if self._starting >= self._limits.starts_max:
                 break
             grown = self._grow(self._groups[key], now_us)
@@ -311,20 +324,58 @@ class Pool:
         while self._starting < self._limits.starts_max and scaling.wants_instance(
             group, self._limits, now_us
         ):
-            if len(self._instances) >= self._limits.instances_max:
-                spare = self._longest_idle(group)
-                if spare is None:
+            beyond = len(self._instances) - self._limits.instances_max
+            if beyond >= 0:
+                spare = self._longest_idle(group) if beyond == 0 else None
+                if spare is not None:
+                    self._forget(spare)
+                    self._drop_if_empty(spare.group)
+                    commands.append(Stop(spare.number))
+                elif not self._may_exceed(group):
                     break
-                self._forget(spare)
-                self._drop_if_empty(spare.group)
-                commands.append(Stop(spare.number))
             self._last_number += 1
             known = scaling.Instance(self._last_number, group, now_us)
+            self._shares.take(group.settings.account, 1)
             self._instances[known.number] = group.instances[known.number] = known
             self._starting += 1
             group.starting += 1
             commands.append(Start(known.number, group.key))
         return commands
+
+    def _in_turn(self) -> list[Hashable]:
+        """The groups that wait: the account with the fewest instances first, each group in its
+        turn.
+        """
+        if self._starting >= self._limits.starts_max:
+            return []
+        return sorted(
+            self._waiting,
+            key=lambda key: self._shares.taken_by(self._groups[key].settings.account),
+        )
+
+    def _may_exceed(self, group: scaling.Group) -> bool:
+        """True when a start may go beyond the bound: of an account below its share, or of a
+        function that has no instance. Functions that run for hours would keep both out for hours.
+        """
+        taken, account = self._shares, group.settings.account
+        if taken.taken >= 2 * self._limits.instances_max:
+            return False
+        return not group.instances or (
+            taken.contended(account) and taken.taken_by(account) < taken.share(account)
+        )
+
+    def _is_over(self, known: scaling.Instance) -> bool:
+        """True when an instance that just became free should go: its account has more than its
+        share while others have to exceed the bound.
+        """
+        group, taken = known.group, self._shares
+        account = group.settings.account
+        return (
+            not known.running
+            and len(group.instances) > 1
+            and taken.contended(account)
+            and taken.taken_by(account) > taken.share(account)
+        )
 
     def _longest_idle(self, group: scaling.Group) -> scaling.Instance | None:
         """An instance of another group that has nothing to do, to make room."""
@@ -358,6 +409,7 @@ class Pool:
 
     def _forget(self, known: scaling.Instance) -> None:
         group = known.group
+        self._shares.give_back(group.settings.account, 1)
         del self._instances[known.number]
         del group.instances[known.number]
         if not known.ready:

@@ -13,7 +13,8 @@ import msgspec
 SECOND_US = 1_000_000
 #: What a request costs beside its handler: two wake-ups and a frame each way.
 HOP_US = 50
-#: Instances of all functions; past it invocations wait for a free one.
+#: Instances of all functions; past it invocations wait for a free one. Up to twice as many start
+#: when an account is below its share of them, or a function has none.
 INSTANCES_MAX = 100
 #: Instances of one function; past it its invocations wait.
 INSTANCES_PER_FUNCTION_MAX = 50
@@ -21,7 +22,9 @@ INSTANCES_PER_FUNCTION_MAX = 50
 QUEUE_PER_FUNCTION_MAX = 10_000
 #: How long each may wait, microseconds; then 429.
 QUEUE_WAIT_US_MAX = 10 * SECOND_US
-#: Payloads of all invocations that wait or run; then 429.
+#: Invocations of all functions that wait or run; then 429.
+INVOCATIONS_MAX = 20_000
+#: Their payloads; then 429.
 PAYLOADS_BYTES_MAX = 256 * 1024 * 1024
 
 
@@ -34,6 +37,7 @@ class Limits(msgspec.Struct, frozen=True):
     starts_max: int = 2
     queue_per_group_max: int = QUEUE_PER_FUNCTION_MAX
     queue_wait_us_max: int = QUEUE_WAIT_US_MAX
+    invocations_max: int = INVOCATIONS_MAX
     payload_bytes_max: int = PAYLOADS_BYTES_MAX
     #: Requests sent to one instance that runs them one by one.
     pipeline_max: int = 16
@@ -45,6 +49,8 @@ class Limits(msgspec.Struct, frozen=True):
     backoff_us: int = 100_000
     backoff_us_max: int = 2 * SECOND_US
     idle_us: int = 300 * SECOND_US
+    #: While there are more than `instances_max`.
+    idle_when_full_us: int = SECOND_US
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -52,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     concurrency: int = 1
     idle_us: int | None = None
+    #: Whose share of the instances it uses.
+    account: str = ""
 
 
 class Instance:

@@ -20,6 +20,7 @@ from headrace.functions import (
     cache,
     frames,
     history,
+    holdings,
     invocation,
     launcher,
     outcome,
@@ -68,8 +69,7 @@ class Functions:
         starts_max = max(2, os.cpu_count() or 2)
         limits = limits or scaling.Limits(starts_max=starts_max)
         self._pool = pool.Pool(limits)
-        self._payload_bytes = 0
-        self._payload_bytes_max = limits.payload_bytes_max
+        self._holdings = holdings.Holdings(limits)
         self._load_timeout_s = load_timeout_s
         self._deployments = deployments.Deployments(lookup, self._retire)
         self._lives: dict[int, deployments.Life] = {}
@@ -104,11 +104,16 @@ class Functions:
         or raise. It must not raise, and may be called before this returns.
 
         Raises, at once: errors.FunctionNotFound, VersionNotFound, PayloadTooLarge, Unavailable,
-        Throttled (payloads of all that wait and run take too much memory).
+        Throttled (too many wait or run, or their payloads take too much memory; ShareUsed when it
+        is only this account that has too much).
         """
         deployment = self._admit(call)
         words = outcome.words(call)
-        self._hold(len(call.payload))
+        try:
+            self._holdings.take(call)
+        except errors.Throttled:
+            self._count["throttled"] += 1
+            raise
         self._last_number = number = self._last_number % 0xFFFFFFFF + 1
         now_us = self._clock.mono_us()
         ticket = sandboxed.Ticket(number, call, words, deployment, tell, now_us)
@@ -132,9 +137,10 @@ class Functions:
             if life.instance is not None and life.deployment is deployment:
                 life.instance.cancel(ticket.number)
 
-    async def check_package(self, data: bytes) -> str:
-        """Unpack a package as instances will; return its sha256. Raises: errors.PackageInvalid."""
-        return await asyncio.to_thread(self._packages.check, data)
+    def code_in_use(self) -> set[str]:
+        """Digests of the code that instances run, or that requests may start next."""
+        held = [life.deployment for life in self._lives.values()]
+        return {one.function.code_sha256 for one in (*held, *self._deployments.open())}
 
     def refresh(self, account: str, name: str) -> None:
         """A function was changed or deleted: let instances of what it was go now rather than at the
@@ -221,17 +227,9 @@ class Functions:
             raise errors.Unavailable("The server is stopping.")
         return self._deployments.admit(call)
 
-    def _hold(self, payload_bytes: int) -> None:
-        if self._payload_bytes + payload_bytes > self._payload_bytes_max:
-            self._count["throttled"] += 1
-            raise errors.Throttled(
-                "The function is throttled: too many large payloads wait.", code="ResourceThrottled"
-            )
-        self._payload_bytes += payload_bytes
-
     def _let_go(self, ticket: sandboxed.Ticket) -> None:
         del self._tickets[ticket.number]
-        self._payload_bytes -= len(ticket.call.payload)
+        self._holdings.give_back(ticket.call)
 
     def _retire(self, deployment: deployments.Deployment) -> None:
         self._deployments.close(deployment)

@@ -8,8 +8,8 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from headrace.bus import deadletters, retention
 from headrace.bus import engine as engines
-from headrace.bus import retention
 from headrace.core import delivery, event, limits
 from headrace.resources import catalog as catalogs
 from headrace.resources import inputs, model
@@ -18,6 +18,8 @@ from headrace.store.settings import JournalSettings
 from tests import virtual_time
 
 ACCOUNT = "1000000000000001"
+#: A second one, for what is divided among accounts.
+OTHER = "1000000000000002"
 REGION = "cn-hangzhou"
 OK = delivery.delivered(200)
 DOWN = delivery.failed("down", 500, "Internal Server Error")
@@ -102,7 +104,7 @@ class World:
                 broken=self.broken.append,
             ),
         )
-        await self.engine.open([ACCOUNT], int(revision))
+        await self.engine.open([ACCOUNT, OTHER], int(revision))
 
     def _sender(self, account: str, rule: model.Rule, target: model.Target) -> delivery.Sender:
         return self.targets.setdefault(target.id, Target())
@@ -116,24 +118,39 @@ class World:
         await asyncio.sleep(0)
         await self.open()
 
-    async def rule(self, name: str, *ids: str, pattern: str = "{}", **more: object) -> model.Rule:
+    async def rule(
+        self, name: str, *ids: str, pattern: str = "{}", account: str = ACCOUNT, **more: object
+    ) -> model.Rule:
         """A rule on `default` with one HTTP target per id."""
         targets = [
             inputs.TargetInput(id, "http", "http://example.com/", **more)  # type: ignore[arg-type]
             for id in ids
         ]
         given = inputs.RuleInput(name, pattern, targets=targets)
-        return await self.catalog.create_rule(ACCOUNT, "default", given)
+        return await self.catalog.create_rule(account, "default", given)
 
-    async def publish(self, *ids: str, source: str = "shop", data: object = None) -> list[int]:
+    async def publish(
+        self, *ids: str, source: str = "shop", data: object = None, account: str = ACCOUNT
+    ) -> list[int]:
         entries = [
             event.build({"id": id, "source": source, "type": "order", "data": data}, limits.WIDE)
             for id in ids
         ]
-        answers = await self.engine.publish(ACCOUNT, entries, bus="default", addr="127.0.0.1")
+        answers = await self.engine.publish(account, entries, bus="default", addr="127.0.0.1")
         return [
             answer.position for answer in answers if isinstance(answer, engines.accept.Accepted)
         ]
+
+    async def attempted(self, target: Target, data: object = None) -> None:
+        """One rule to this target, one event, and the second in which it is attempted first."""
+        self.targets["t"] = target
+        await self.rule("r", "t")
+        await self.publish("e1", data=data)
+        await virtual_time.passes(1)
+
+    async def only_letter(self) -> deadletters.DeadLetter:
+        (letter,) = await self.engine.dead_letters.list(ACCOUNT)
+        return letter
 
     @property
     def balanced(self) -> bool:

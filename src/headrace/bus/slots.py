@@ -1,0 +1,71 @@
+"""Slots: how many attempts of all lanes may be under way at once, and whose turn it is.
+
+Up to the bound everybody starts what it likes; nothing is looked at but the sum. Past it a lane
+waits, and what becomes free goes to the account that has the least, its lanes in turn. An account
+below its share does not wait, nor does a lane that has nothing under way, until there are twice as
+many: a target that hangs stops no other one. Pure but for the lanes it is handed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from headrace.core import shares
+
+if TYPE_CHECKING:
+    from headrace.bus import lane
+
+#: Attempts of all lanes under way at once, in units: one for each attempt and one more for each
+#: SLOT_BYTES of its event. Past it deliveries wait in their lanes, fairly.
+SLOTS_MAX = 2_048
+SLOT_BYTES: Final = 64 * 1024
+
+
+class Slots:
+    """The attempts under way of one shard."""
+
+    def __init__(self, most: int = SLOTS_MAX) -> None:
+        self.shares = shares.Shares(most)
+        #: Lanes that would start something, by account, each in the order of its turns.
+        self._waiting: dict[str, dict[lane.Lane, None]] = {}
+
+    @property
+    def crowded(self) -> bool:
+        """True while lanes wait: then nobody starts before `may_start` says so."""
+        return bool(self._waiting) or self.shares.taken >= self.shares.most
+
+    def may_start(self, taker: lane.Lane) -> bool:
+        """True when `taker` need not wait; else it is called when its turn comes."""
+        if not self.crowded:
+            return True
+        account = taker.subscription.account
+        if self.shares.taken < 2 * self.shares.most and (
+            not taker.running or self._is_below_its_share(account)
+        ):
+            return True
+        self._waiting.setdefault(account, {}).setdefault(taker)
+        return False
+
+    def _is_below_its_share(self, account: str) -> bool:
+        units = self.shares
+        return units.contended(account) and units.taken_by(account) < units.share(account)
+
+    def next(self) -> lane.Lane | None:
+        """The lane whose turn it is, while there is room; it has to wait again for more."""
+        if not self._waiting or self.shares.taken >= self.shares.most:
+            return None
+        account = min(self._waiting, key=self.shares.taken_by)
+        lanes = self._waiting[account]
+        taker = next(iter(lanes))
+        del lanes[taker]
+        if not lanes:
+            del self._waiting[account]
+        return taker
+
+    def forget(self, taker: lane.Lane) -> None:
+        """The lane is no more; what it has under way ends by itself."""
+        lanes = self._waiting.get(taker.subscription.account)
+        if lanes is not None and taker in lanes:
+            del lanes[taker]
+            if not lanes:
+                del self._waiting[taker.subscription.account]

@@ -1,0 +1,156 @@
+"""Bodies count as soon as they are waited for, whichever way they go; over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from headrace.api import bodies, bounds, http, probes, routes
+from tests.unit.api import sockets, support
+
+pytestmark = pytest.mark.anyio
+
+
+class Face:
+    """Says how large a body was and how it ended; stands while `go` is not set."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.counted: list[int] = []
+        self.sum = bodies.Bodies()
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def __call__(self, request: http.Request) -> http.Response:
+        assert type(request.body) is bytes
+        self.calls += 1
+        self.counted.append(self.sum.taken)
+        await self.go.wait()
+        return http.Response(200, b"%d %b" % (len(request.body), request.body[-2:]))
+
+
+@pytest.fixture
+async def face() -> Face:
+    return Face()
+
+
+@pytest.fixture
+async def port(face: Face) -> AsyncIterator[int]:
+    table = [
+        routes.Route("short", "/short", face, probes.refuse, 1 << 20, short=True),
+        routes.Route("long", "/long", face, probes.refuse, 1 << 20),
+    ]
+    async with sockets.served(table) as (port, made):
+        face.sum = made.serve.bodies
+        yield port
+        face.go.set()
+
+
+def head(size: int, path: bytes = b"short") -> bytes:
+    return b"POST /%b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (path, size)
+
+
+async def test_a_short_body_in_pieces_is_put_together_and_counts_until_it_is_answered(
+    port: int, face: Face
+) -> None:
+    async with sockets.connected(port) as (reader, writer):
+        writer.write(head(30))
+        for number, piece in enumerate((b"a" * 10, b"b" * 10, b"c" * 10), 1):
+            writer.write(piece)
+            await support.until(lambda number=number: face.sum.taken == number * 10)
+        status, _, body = await sockets.answer(reader)
+        assert (status, body) == (200, b"30 cc")
+        assert face.counted == [30]
+        assert face.sum.taken == 0
+
+
+@pytest.mark.parametrize("path", [b"short", b"long"])
+async def test_a_body_that_comes_with_its_head_is_not_counted(
+    port: int, face: Face, path: bytes
+) -> None:
+    async with sockets.connected(port) as (reader, writer):
+        writer.write(head(10, path) + b"x" * 10)
+        assert (await sockets.answer(reader))[0] == 200
+        assert face.counted == [0]
+
+
+@pytest.mark.parametrize("path", [b"short", b"long"])
+async def test_a_body_that_finds_no_room_is_refused_and_its_connection_goes_on(
+    port: int, face: Face, path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "BODIES_BYTES_MAX", 15)
+    async with sockets.connected(port) as (_, first), sockets.connected(port) as (reader, writer):
+        first.write(head(30) + b"x" * 10)
+        await support.until(lambda: face.sum.taken == 10)
+        writer.write(head(30, path) + b"y" * 5)
+        await support.until(lambda: face.sum.taken == 15)
+        for piece in (b"y" * 5, b"y" * 20):  # what came before is let go of as well
+            writer.write(piece)
+            await support.until(lambda: face.sum.taken == 10)
+        status, said, body = await sockets.answer(reader)
+        assert (status, b"ServiceUnavailable" in body) == (503, True)
+        assert "retry-after: 1\r\n" in said
+        assert (face.calls, face.sum.taken) == (0, 10)
+        writer.write(head(3, path) + b"abc")
+        assert (await sockets.answer(reader))[0] == 200
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_gives_its_room_back(
+    port: int, face: Face
+) -> None:
+    for path in (b"short", b"long"):
+        async with sockets.connected(port) as (_, writer):
+            writer.write(head(30, path))
+            await writer.drain()
+            writer.write(b"x" * 10)
+            await support.until(lambda: face.sum.taken == 10)
+        await support.until(lambda: face.sum.taken == 0)
+    assert face.calls == 0
+
+
+async def test_a_body_that_does_not_come_in_time_gives_its_room_back(
+    port: int, face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "BODY_SECONDS_MAX", 0.1)
+    async with sockets.connected(port) as (reader, writer):
+        writer.write(head(30) + b"x" * 10)
+        await support.until(lambda: face.sum.taken == 10)
+        assert (await sockets.answer(reader))[0] == 408
+        await support.until(lambda: face.sum.taken == 0)
+
+
+async def test_bodies_that_are_sent_ahead_count_until_their_turn(port: int, face: Face) -> None:
+    face.go.clear()
+    async with sockets.connected(port) as (reader, writer):
+        writer.write(head(0) + head(10) + b"a" * 10 + head(5) + b"b" * 5)
+        await support.until(lambda: face.sum.taken == 15)
+        face.go.set()
+        said = [await sockets.answer(reader) for _ in range(3)]
+        assert [body for _, _, body in said] == [b"0 ", b"10 aa", b"5 bb"]
+        assert face.sum.taken == 0
+
+
+async def test_bodies_sent_ahead_that_find_no_room_end_the_connection(
+    port: int, face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "BODIES_BYTES_MAX", 5)
+    face.go.clear()
+    async with sockets.connected(port) as (reader, writer):
+        writer.write(head(0) + head(10) + b"a" * 10)
+        assert await reader.read() == b""
+        assert face.sum.taken == 0
+
+
+async def test_only_so_many_requests_may_be_sent_ahead(port: int, face: Face) -> None:
+    face.go.clear()
+    async with sockets.connected(port) as (reader, writer):
+        writer.write(head(0) * (bounds.PIPELINED_MAX + 1))
+        writer.write(head(0))
+        assert await reader.read() == b""
+    face.go.set()
+    async with sockets.connected(port) as (reader, writer):
+        writer.write(head(0) * (bounds.PIPELINED_MAX + 1))
+        for _ in range(bounds.PIPELINED_MAX + 1):
+            assert (await sockets.answer(reader))[0] == 200
