@@ -49,6 +49,10 @@ PIPELINED_MAX = 64
 SHORT_BODY_BYTES_MAX = 256 * 1024
 #: A body must have arrived whole within this time; else 408.
 BODY_SECONDS_MAX = 60.0
+#: A client must take READ_BYTES_MIN of what waits for it in each such time, or all of it; else its
+#: connection is cut off.
+READ_SECONDS_MAX = 30.0
+READ_BYTES_MIN = 256 * 1024
 #: Publishing requests worked on at once, in units: one for each request and one more for each
 #: PUBLISHING_UNIT_BYTES of its body. What comes on top: 503 with Retry-After, or 429 when it is the
 #: account's share that is used.

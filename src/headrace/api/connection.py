@@ -41,6 +41,9 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: When the last answer was complete, seconds of the loop's clock.
     _idle_since = 0.0
     _idle: asyncio.TimerHandle | None = None
+    #: Runs while the client takes its answers slowly, and what waited for it when last looked at.
+    _slow: asyncio.TimerHandle | None = None
+    _unread = 0
     #: What bodies of requests that were sent ahead have of the memory for bodies.
     _ahead: bodies.Share | None = None
     #: The default headers as lines, and the list they were made from.
@@ -80,6 +83,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         self._disarm()
         if self._idle is not None:
             self._idle.cancel()
+        if self._slow is not None:
+            self._slow.cancel()
         self._let_go_ahead()
         cycle = self.cycle
         if isinstance(cycle, shortcut.Shortcut) and cycle.more_body:
@@ -281,6 +286,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         """As uvicorn's, but with one timer for as long as the connection lives."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
+            self._watch_reading()
             if not self.pipeline:
                 self._let_go_ahead()
             return
@@ -303,6 +309,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
             self._idle = self.loop.call_later(max(left, 1), self._idled)
         else:
             self.timeout_keep_alive_handler()
+            self._watch_reading()
 
     def send_400_response(self, msg: str) -> None:
         self._answer(errors.InvalidInput("This cannot be read as an HTTP request."))
@@ -345,6 +352,28 @@ class Connection(httptools_impl.HttpToolsProtocol):
             keep(descriptor)
         else:
             os.close(descriptor)
+
+    # -- clients that read slowly -----------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reading()
+
+    def _watch_reading(self) -> None:
+        """From here on the client has to take what waits for it."""
+        if self._slow is None:
+            self._look_at_reading()
+
+    def _look_at_reading(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if self._slow is not None and unread > self._unread - bounds.READ_BYTES_MIN:
+            self.transport.abort()
+            return
+        # A connection that is kept may have a little waiting: it is looked at when it is idle.
+        wanted = unread if self.transport.is_closing() or self.flow.write_paused else 0
+        self._unread, self._slow = unread, None
+        if wanted:
+            self._slow = self.loop.call_later(bounds.READ_SECONDS_MAX, self._look_at_reading)
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -392,6 +421,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
                 shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
             )
         self.transport.close()
+        self._watch_reading()
 
 
 class _TooFarAhead(Exception):

@@ -409,6 +409,9 @@ async def _pump(answer: http.Stream, head: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": head, "more_body": True})
     async for chunk in answer.chunks:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        # To a client that is gone `send` does nothing and waits for nothing: who watches for that
+        # must have its turn, however much there is to send.
+        await asyncio.sleep(0)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -14,11 +15,20 @@ from headrace.api import connection as connections
 from tests.unit.api import support
 
 
+class Served(NamedTuple):
+    """A running server."""
+
+    port: int
+    #: The class of its connections, and those that live.
+    made: type[connections.Connection]
+    living: set[Any]
+
+
 @contextlib.asynccontextmanager
 async def served(
     table: Sequence[routes.Route], *, connections_max: int = bounds.CONNECTIONS_MAX
-) -> AsyncIterator[tuple[int, type[connections.Connection]]]:
-    """Serve these routes; yield the port and the class of the server's connections."""
+) -> AsyncIterator[Served]:
+    """Serve these routes."""
     app = server.Server(
         routes.Routes(table),
         refuse=probes.refuse,
@@ -35,7 +45,8 @@ async def served(
         listening.listen(1024)
         task = asyncio.create_task(running.serve(sockets=[listening]))
         try:
-            yield listening.getsockname()[1], bounded
+            living = running.server_state.connections
+            yield Served(listening.getsockname()[1], bounded, living)
         finally:
             running.should_exit = True
             running.force_exit = True

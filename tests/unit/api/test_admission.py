@@ -121,8 +121,8 @@ async def served(face: Face) -> AsyncIterator[int]:
         routes.Route("long", "/long", face, probes.refuse, 1 << 20, gated=True),
         routes.Route("other", "/other", _other, probes.refuse, 0),
     ]
-    async with sockets.served(table) as (port, _):
-        yield port
+    async with sockets.served(table) as running:
+        yield running.port
 
 
 async def _other(request: http.Request) -> http.Response:

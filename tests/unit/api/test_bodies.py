@@ -42,9 +42,9 @@ async def port(face: Face) -> AsyncIterator[int]:
         routes.Route("short", "/short", face, probes.refuse, 1 << 20, short=True),
         routes.Route("long", "/long", face, probes.refuse, 1 << 20),
     ]
-    async with sockets.served(table) as (port, made):
-        face.sum = made.serve.bodies
-        yield port
+    async with sockets.served(table) as running:
+        face.sum = running.made.serve.bodies
+        yield running.port
         face.go.set()
 
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from headrace.api import bounds, http, probes, routes
-from headrace.api import connection as connections
 from tests.unit.api import sockets, support
 
 pytestmark = pytest.mark.anyio
@@ -21,9 +20,7 @@ async def hello(request: http.Request) -> http.Answer:
     return http.Response(200, b"hello")
 
 
-def serve(
-    connections_max: int,
-) -> contextlib.AbstractAsyncContextManager[tuple[int, type[connections.Connection]]]:
+def serve(connections_max: int) -> contextlib.AbstractAsyncContextManager[sockets.Served]:
     table = [routes.Route("hello", "/hello", hello, probes.refuse, 0)]
     return sockets.served(table, connections_max=connections_max)
 
@@ -42,7 +39,7 @@ async def full(
 
 
 async def test_a_connection_above_the_cap_is_told_when_to_come_back_and_is_closed() -> None:
-    async with serve(3) as (port, _), full(port, 3), sockets.connected(port) as (reader, _):
+    async with serve(3) as (port, _, _), full(port, 3), sockets.connected(port) as (reader, _):
         status, head, body = await sockets.answer(reader)
         assert (status, b"ServiceUnavailable" in body) == (503, True)
         assert "retry-after: 1\r\n" in head
@@ -53,14 +50,14 @@ async def test_a_connection_above_the_cap_is_told_when_to_come_back_and_is_close
 
 async def test_a_client_above_the_cap_that_sends_its_request_at_once_reads_why() -> None:
     """A socket that is closed with something unread is reset, and the answer may be lost."""
-    async with serve(1) as (port, _), full(port, 1), sockets.connected(port) as (reader, writer):
+    async with serve(1) as (port, _, _), full(port, 1), sockets.connected(port) as (reader, writer):
         writer.write(GET)
         await writer.drain()
         assert (await sockets.answer(reader))[0] == 503
 
 
 async def test_those_below_the_cap_are_served_while_others_are_turned_away() -> None:
-    async with serve(2) as (port, _), full(port, 2) as (reader, writer):
+    async with serve(2) as (port, _, _), full(port, 2) as (reader, writer):
         for _ in range(20):
             async with sockets.connected(port) as (turned, _):
                 assert (await sockets.answer(turned))[0] == 503
@@ -69,7 +66,7 @@ async def test_those_below_the_cap_are_served_while_others_are_turned_away() -> 
 
 
 async def test_a_connection_that_closes_makes_room_for_another() -> None:
-    async with serve(1) as (port, _):
+    async with serve(1) as (port, _, _):
         for _ in range(3):
             async with full_again(port), sockets.connected(port) as (reader, _):
                 assert (await sockets.answer(reader))[0] == 503
@@ -91,7 +88,7 @@ async def test_one_that_was_turned_away_and_stays_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bounds, "TURNED_AWAY_SECONDS_MAX", 0.05)
-    async with serve(1) as (port, made), full(port, 1), sockets.connected(port) as (reader, _):
+    async with serve(1) as (port, made, _), full(port, 1), sockets.connected(port) as (reader, _):
         assert (await sockets.answer(reader))[0] == 503
         assert len(made.away) == 1
         await support.until(lambda: not made.away)
@@ -99,7 +96,7 @@ async def test_one_that_was_turned_away_and_stays_is_cut_off(
 
 async def test_only_so_many_are_waited_for_to_read_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "TURNED_AWAY_MAX", 2)
-    async with serve(1) as (port, made), full(port, 1), contextlib.AsyncExitStack() as held:
+    async with serve(1) as (port, made, _), full(port, 1), contextlib.AsyncExitStack() as held:
         for _ in range(5):
             reader, _ = await held.enter_async_context(sockets.connected(port))
             assert (await sockets.answer(reader))[0] == 503
