@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,6 +38,11 @@ class Product(msgspec.Struct):
     access_key_id: str
     secret: str
     data: str
+    #: Its clock is so far ahead of ours; requests are dated by its clock.
+    ahead_s: float = 0.0
+
+    def _now(self) -> time.struct_time:
+        return time.gmtime(time.time() + self.ahead_s)
 
     # -- signed requests ---------------------------------------------------------------------------
 
@@ -65,7 +70,7 @@ class Product(msgspec.Struct):
             query=query,
             headers=headers,
             body=body,
-            date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            date=time.strftime("%Y-%m-%dT%H:%M:%SZ", self._now()),
             nonce=secrets.token_hex(16),
         )
         return load.http_request(method, path, signed, body)
@@ -83,7 +88,7 @@ class Product(msgspec.Struct):
             method="POST",
             path="/openapi/putEvents",
             headers=headers,
-            date=time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+            date=time.strftime("%a, %d %b %Y %H:%M:%S GMT", self._now()),
             nonce=secrets.token_hex(16),
         )
         return load.http_request("POST", "/openapi/putEvents", signed, body)
@@ -95,18 +100,17 @@ class Product(msgspec.Struct):
 
     def text(self, raw: bytes) -> bytes:
         """As `call`, the answer as it came."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
-        head, _, body = raw.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        method, path, _ = lines[0].split(" ")
-        headers = dict(line.split(": ", 1) for line in lines[1:])
-        with contextlib.closing(connection):
-            connection.request(method, path, body=body, headers=headers)
-            answer = connection.getresponse()
-            said = answer.read()
-        if answer.status >= 300:
-            raise SystemExit(f"{method} {path}: {answer.status} {said!r}")
+        status, said = self.ask(raw)
+        if status >= 300:
+            method, path, _ = raw.split(b" ", 2)
+            raise SystemExit(f"{method.decode()} {path.decode()}: {status} {said!r}")
         return said
+
+    def ask(self, raw: bytes) -> tuple[int, bytes]:
+        """Send one prepared request over a connection of its own; return status and body."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        with contextlib.closing(connection):
+            return exchange(connection, raw)
 
     def eventbridge(self, action: str, **parameters: Any) -> Any:
         from urllib.parse import urlencode
@@ -135,6 +139,17 @@ class Product(msgspec.Struct):
         self.call(raw)
 
 
+def exchange(connection: http.client.HTTPConnection, raw: bytes) -> tuple[int, bytes]:
+    """Send one prepared request over this connection; return status and body."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = dict(line.split(": ", 1) for line in lines)
+    connection.request(method, path, body=body, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
 def zipped(source: str) -> str:
     """Base64 of a package with one `index.py`."""
     packed = io.BytesIO()
@@ -160,14 +175,20 @@ def running(*arguments: str) -> Iterator[Product]:
 
 
 def start(
-    data: Path, ready: Path, *arguments: str, log: IO[bytes] | None = None
+    data: Path,
+    ready: Path,
+    *arguments: str,
+    log: IO[bytes] | None = None,
+    own_group: bool = False,
+    python: Sequence[str] = (sys.executable,),
 ) -> subprocess.Popen[str]:
     """Start a server and return once it answers.
 
-    log: where its log goes; None: where ours goes.
+    log: where its log goes; None: where ours goes.  own_group: it leads a process group, which can
+    be killed as one.  python: the command that runs it.
     """
     command = [
-        sys.executable,
+        *python,
         "-m",
         "headrace",
         "up",
@@ -179,7 +200,10 @@ def start(
         str(ready),
         *arguments,
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT,
+        start_new_session=own_group,
+    )  # fmt: skip
     harness.wait_for_line(process, "http://")
     return process
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,18 +29,15 @@ from headrace.api.fc import table as fc_table
 from headrace.api.native import face as native
 from headrace.bus import engine as engines
 from headrace.core import calling, delivery, errors, limits
-from headrace.functions import cache, history, launcher, sandbox, service
+from headrace.functions import cache, history, launcher, sandbox, service, shelf
 from headrace.resources import catalog as catalogs
 from headrace.resources import editing, model
-from headrace.store import memory, ports, refusing, sqlite
+from headrace.store import memory, ports, sqlite
 from headrace.store import settings as journal
 from headrace.targets import asynchronous, egress, push
 from headrace.targets import registry as targets
 
 log = logging.getLogger(__name__)
-
-#: The largest code package that is kept (fc.md §2.3: 500 MB unpacked, 100 MB as base64).
-PACKAGE_BYTES_MAX = 500 * 1024 * 1024
 
 
 class Stores(msgspec.Struct):
@@ -111,8 +108,11 @@ class App:
             self.stores.registry, self.clock, self.random, region=config.region,
             bounds=self.limits, deliverable=frozenset({*targets.FACTORIES, *self.plugins.openers}),
         )  # fmt: skip
-        self.functions = self._functions()
+        packages = cache.Packages(self.stores.scratch / "code")
+        self.functions = self._functions(packages)
         closing.push_async_callback(self.functions.close)
+        self.shelf = shelf.Shelf(self.stores.blobs, packages, self._needed_code)
+        await self._open_shelf()
         self.targets = self._targets()
         closing.push_async_callback(self.targets.close)
         self.engine = self._engine()
@@ -163,10 +163,9 @@ class App:
 
     # -- functions ----------------------------------------------------------------
 
-    def _functions(self) -> service.Functions:
+    def _functions(self, packages: cache.Packages) -> service.Functions:
         spawner = launcher.Launcher(self.walls, self.stores.scratch)
         spawner.prepare()
-        packages = cache.Packages(self.stores.scratch / "code")
         packages.sweep()
         return service.Functions(
             spawner=spawner, packages=packages, lookup=self._function,
@@ -180,6 +179,20 @@ class App:
             return self.catalog.get_function(account, name)
         except errors.FunctionNotFound:
             return None
+
+    async def _open_shelf(self) -> None:
+        """Take away the code that is nobody's; a disk that refuses that keeps nobody from work."""
+        try:
+            await self.shelf.open()
+        except OSError:
+            log.exception("code of functions that are gone could not be taken away")
+        sweeping = asyncio.get_running_loop().create_task(self.shelf.run(), name="shelf")
+        self._closing.push_async_callback(_cancelled, sweeping)
+
+    def _needed_code(self) -> set[str]:
+        """Digests that records of functions refer to, or that run."""
+        records = self.catalog.walk(editing.FUNCTION)
+        return {one.record.code_sha256 for one in records} | self.functions.code_in_use()
 
     def _function_changed(self, changes: Sequence[editing.Changed]) -> None:
         for change in changes:
@@ -213,7 +226,7 @@ class App:
         )  # fmt: skip
         shown = prometheus_client.CollectorRegistry()
         shown.register(metrics.Books(self.engine, self.functions))
-        fc = fc_face.Face(container, _Packages(self.stores.blobs, self.functions))
+        fc = fc_face.Face(container, self.shelf)
         below_fc = assembly.Elsewhere(
             "fc", "/2023-03-30/", fc, fc_faults.refuse, fc_face.BODY_BYTES_MAX, short=True
         )
@@ -256,25 +269,9 @@ def _plugins() -> plugins.Loaded:
     return loaded
 
 
-class _Packages:
-    """Code packages as the FC face needs them: checked before they are kept."""
-
-    def __init__(self, blobs: ports.Blobs, functions: service.Functions) -> None:
-        self._blobs = blobs
-        self._functions = functions
-
-    async def put(self, package: bytes) -> str:
-        await self._functions.check_package(package)
-        with refusing.refused():
-            return await self._blobs.put(_once(package), PACKAGE_BYTES_MAX)
-
-    async def get(self, sha256: str) -> bytes:
-        path = await self._blobs.path(ports.Digest(sha256))
-        return await asyncio.to_thread(path.read_bytes)
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def is_loopback(host: str) -> bool:

@@ -118,7 +118,8 @@ def newest_record(path: Path, now_ms: int) -> Finding:
         "records",
         "fail",
         f"the clock is {ahead_ms / 1000:.0f} s behind the newest record",
-        "Set the clock of this machine (timedatectl set-ntp true), then start the server again.",
+        "If the clock is wrong now, set it (timedatectl set-ntp true); if it was ahead for a while,"
+        " nothing is lost: what is written meanwhile is told by position, not by time.",
     )
 
 

@@ -124,12 +124,14 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.listens.set()
 
-    def protocol(self) -> asyncio.Protocol:
-        """Return what speaks on a connection that is not from the listener."""
+    def adopting(self) -> asyncio.Protocol:
+        """Return what speaks on a connection that another process had before."""
         speaking: Any = self.config.http_protocol_class
-        return speaking(
+        protocol = speaking(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+        protocol.adopted = True
+        return protocol
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -182,7 +184,7 @@ class _Process:
                 await self._serve(application, served, listener, ready)
             finally:
                 if self._holds and self._leaves is None:
-                    self._forget_ready()
+                    forget_ready(self._config)
                 await application.close()
         if self._lent is not None:
             self._lent.channel.give(self._kept)
@@ -214,16 +216,17 @@ class _Process:
         await asyncio.wait([serving, listening], return_when=asyncio.FIRST_COMPLETED)
         if not listening.done():
             await serving  # says why
-        if self._lent is not None:
-            await self._adopt(server, self._lent)
         self._write_ready(ready)
         self._announce(ready)
+        if self._lent is not None:  # not before: a start that fails must have read nothing of them
+            await self._adopt(server, self._lent)
         beside = self._start_beside(ready)
         await asyncio.wait(
             [task for task in (serving, stopping, beside) if task is not None],
             return_when=asyncio.FIRST_COMPLETED,
         )
         stopping.cancel()
+        served.end_streams()
         if self._leaves is not None and self._lent is not None:
             await self._leave(application, server, self._lent)
         server.should_exit = True
@@ -241,7 +244,7 @@ class _Process:
         loop = asyncio.get_running_loop()
         loop.add_reader(lent.channel.fileno(), self._told, lent.channel)
         for one in lent.connections:
-            await loop.connect_accepted_socket(server.protocol, socket.socket(fileno=one))
+            await loop.connect_accepted_socket(server.adopting, socket.socket(fileno=one))
 
     def _told(self, supervisor: channel.Channel) -> None:
         heard = supervisor.hear()
@@ -252,10 +255,14 @@ class _Process:
         self._stop.set()
 
     async def _leave(self, application: apps.App, server: _Server, lent: Lent) -> None:
-        """Let deliveries end while requests are still served, then those, and keep the rest."""
+        """Let deliveries and requests that run end while new requests are still served, then those,
+        and keep the rest."""
         asyncio.get_running_loop().remove_reader(lent.channel.fileno())
         grace_s = self._leaves or 0.0
-        await application.wind_down(grace_s)
+        begun = server.server_state.tasks.copy()
+        winding = asyncio.get_running_loop().create_task(application.wind_down(grace_s))
+        await asyncio.wait({winding, *begun}, timeout=grace_s)
+        await winding
         server.config.timeout_graceful_shutdown = round(grace_s) or 1
         self._bounded.keep = self._kept.append
         lent.channel.tell(channel.PAUSED)
@@ -291,22 +298,24 @@ class _Process:
             secret=obtained.key.secret if obtained.created else None,
         )  # fmt: skip
 
-    def _ready_files(self) -> list[Path]:
-        """The file that was asked for, and one in the data directory for the command line."""
-        config = self._config
-        named = [config.ready_file] if config.ready_file is not None else []
-        return named if config.data is None else [*named, config.data / "ready.json"]
-
     def _write_ready(self, ready: Ready) -> None:
         text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(ready, secret=None)))
-        for path in self._ready_files():
+        for path in _ready_files(self._config):
             part = path.with_name(path.name + ".part")
             part.write_bytes(text)
             part.replace(path)  # whoever waits for it reads it whole
 
-    def _forget_ready(self) -> None:
-        for path in self._ready_files():
-            path.unlink(missing_ok=True)
+
+def forget_ready(config: settings.Settings) -> None:
+    """Remove what says that a server answers; the data directory is ours."""
+    for path in _ready_files(config):
+        path.unlink(missing_ok=True)
+
+
+def _ready_files(config: settings.Settings) -> list[Path]:
+    """The file that was asked for, and one in the data directory for the command line."""
+    named = [config.ready_file] if config.ready_file is not None else []
+    return named if config.data is None else [*named, config.data / "ready.json"]
 
 
 def take_descriptors() -> int:

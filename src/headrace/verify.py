@@ -134,11 +134,8 @@ def _users(disk: disks.Disk, path: Path) -> dict[str, list[str]]:
 
 
 def _rows(disk: disks.Disk, file: Path, statement: str) -> list[tuple[Any, ...]]:
-    connection = disk.read(file)
-    try:
+    with verify.recovered(disk, file) as connection:
         return list(connection.execute(statement))
-    finally:
-        connection.close(True)
 
 
 # -- log ------------------------------------------------------------------------------------------

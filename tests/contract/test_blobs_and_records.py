@@ -91,13 +91,15 @@ async def test_lines_are_read_back_by_stream_time_request_and_kind(kit: engines.
         records.write(one)
     records.write(line(1, stream="a/g"))
     records.write(line(2, kind="invocation"))
-    assert await records.read("a/f", kind="log") == lines
-    assert await records.read("a/f", kind="invocation") == [line(2, kind="invocation")]
-    assert await records.read("a/g") == [line(1, stream="a/g")]
-    assert await records.read("a/f", kind="log", limit=3) == lines[-3:]
-    chosen = await records.read("a/f", start_ms=HOUR, stop_ms=2 * HOUR, kind="log")
+    assert await records.read(ports.LineQuery("a/f", kind="log")) == lines
+    assert await records.read(ports.LineQuery("a/f", kind="invocation")) == [
+        line(2, kind="invocation")
+    ]
+    assert await records.read(ports.LineQuery("a/g")) == [line(1, stream="a/g")]
+    assert await records.read(ports.LineQuery("a/f", kind="log", limit=3)) == lines[-3:]
+    chosen = await records.read(ports.LineQuery("a/f", start_ms=HOUR, stop_ms=2 * HOUR, kind="log"))
     assert chosen == lines[4:8]
-    assert await records.read("a/f", request_id="r1", kind="log") == lines[1::3]
+    assert await records.read(ports.LineQuery("a/f", request_id="r1", kind="log")) == lines[1::3]
     assert records.dropped() == 0
     await records.close()
 
@@ -108,8 +110,8 @@ async def test_lines_of_one_millisecond_keep_their_order(kit: engines.Kit) -> No
     lines = [line(number, at_ms=77) for number in range(50)]
     for one in lines:
         records.write(one)
-    assert await records.read("a/f") == lines
-    assert await records.read("a/f", limit=5) == lines[-5:]
+    assert await records.read(ports.LineQuery("a/f")) == lines
+    assert await records.read(ports.LineQuery("a/f", limit=5)) == lines[-5:]
     await records.close()
 
 
@@ -122,8 +124,8 @@ async def test_the_oldest_lines_go_when_there_are_too_many_and_are_counted(
         body = bytes(1_000)
         records.write(ports.LogLine(number * HOUR // 50, "a/f", "r", "log", body))
         if number % 50 == 0:
-            await records.read("a/f", limit=1)
-    kept = await records.read("a/f", limit=10_000)
+            await records.read(ports.LineQuery("a/f", limit=1))
+    kept = await records.read(ports.LineQuery("a/f", limit=10_000))
     assert kept, "the newest stay"
     assert kept[-1].at_ms == 999 * HOUR // 50
     assert records.dropped() > 0

@@ -96,8 +96,21 @@ class Server:
         self.ready = json.loads(self.ready_file.read_text())
         self.url: str = self.ready["url"]
 
+    def tell(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def hang_up(self) -> None:
+        """Listen no more to what it says."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.stdout = None
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> Result:
         """Tell the server to end, and return how it did."""
-        self._process.send_signal(number)
+        self.tell(number)
+        return self.ended()
+
+    def ended(self) -> Result:
+        """Wait for its end."""
         out, err = self._process.communicate(timeout=SECONDS_MAX)
-        return Result(self._process.returncode, out.decode(), err.decode())
+        return Result(self._process.returncode, (out or b"").decode(), err.decode())

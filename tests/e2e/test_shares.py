@@ -20,7 +20,7 @@ import pytest
 from bench.rig import harness, product
 from headrace.bus import slots
 from tests.e2e import two_accounts
-from tests.faults import kill9, openload
+from tests.faults import openload, scaffold
 
 INSTANCES_MAX = 4
 #: A body that takes a few milliseconds of the server.
@@ -146,10 +146,9 @@ def test_deliveries_of_one_account_go_on_while_all_of_the_others_hang(
     flood, other = accounts
     notes = tmp_path / "delivered"
     notes.touch()
-    with hanging() as port, kill9.process("receiver.py", str(notes)) as receiver:
-        assert receiver.stdout is not None
+    with hanging() as port, scaffold.receiver(notes) as quick:
         push(flood, port, 20)
-        push(other, int(receiver.stdout.readline()), 1)
+        push(other, quick, 1)
         for number in range(2):
             flood.call(batch(flood, number, 100))
         name = "headrace_deliveries_under_way"

@@ -80,10 +80,14 @@ def failed(row: _rows.Row, why: str) -> dict[str, Any]:
     return {"bar": row.name, "figures": {"failed": why}, "pass": False}
 
 
-def save(row: _rows.Row, line: dict[str, Any]) -> None:
-    """Keep the line of a full run, with what a reader needs to place it."""
+def save(row: _rows.Row, line: dict[str, Any], *, arguments: Sequence[str] | None = None) -> None:
+    """Keep the line of a full run, with what a reader needs to place it.
+
+    arguments: those it was run with, where they are not those of the row.
+    """
     RESULTS.mkdir(exist_ok=True)
-    kept = {**line, "arguments": list(row.full), "machine": harness.machine()}
+    shown = list(row.full if arguments is None else arguments)
+    kept = {**line, "arguments": shown, "machine": harness.machine()}
     (RESULTS / f"{row.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 

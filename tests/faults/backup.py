@@ -18,19 +18,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 
 from bench.rig import product
 from headrace import doctor
-from tests.faults import kill9
+from tests.faults import kill9, scaffold
 
 ROUNDS, ROUNDS_FULL = 3, 12
 RATE, RATE_FULL = 200, 1_000
@@ -110,15 +107,13 @@ class Run:
         self.ready = home / "ready.json"
         self.dest = home / "backup"
         self.ledger = home / "ledger"
-        self.figures = Figures(problems=[])
+        self.figures = Figures()
         self._rounds, self._rate, self._before, self._pause_s = rounds, rate, before, pause_s
         self._spans: list[tuple[float, float]] = []
         self.editing = kill9.Editor(self)
 
     def run(self) -> Figures:
-        with kill9.process("receiver.py", str(self.home / "delivered")) as receiver:
-            assert receiver.stdout is not None
-            target = int(receiver.stdout.readline())
+        with scaffold.receiver(self.home / "delivered") as target:
             process = start(self.data, self.ready, self.home / "server.log")
             try:
                 self._under_load(target)
@@ -134,19 +129,19 @@ class Run:
         fill(server, self._before)
         arguments = (str(self.ready), str(self.ledger), str(self._rate), str(IN_FLIGHT))
         probe = Probe(server)
-        with kill9.process("producer.py", *arguments) as producer:
+        with scaffold.process("producer.py", *arguments) as producer:
             self.editing.begin()
             probe.start()
             for number in range(self._rounds):
                 threading.Event().wait(self._pause_s)
                 self._round(server, number)
-                kill9.show(f"backup {number + 1} of {self._rounds}")
+                scaffold.show("backup", f"backup {number + 1} of {self._rounds}")
             probe.stop()
             self.editing.end()
-            kill9.order(producer, {"stop": True})
-            told = kill9.answer(producer)
+            scaffold.order(producer, {"stop": True})
+            told = scaffold.answer(producer)
         figures = self.figures
-        figures.sent, figures.acked = int(told["sent"]), int(told["acked"])
+        figures.sent, figures.acked = told["sent"], told["acked"]
         figures.edits = self.editing.made
         figures.problems += self.editing.problems[:5]
         figures.publish_p99_ms = probe.p99_ms(self._spans, inside=False)
@@ -184,7 +179,7 @@ class Run:
         figures = self.figures
         wanted = resources(server)
         acked, _ = self.editing.counts()
-        due = ids(self.ledger, "a ")
+        due = scaffold.ledger_ids(self.ledger, "a")
         began = time.monotonic()
         told = command("backup", str(self.dest), "--data", str(self.data), "--incremental")
         self._spans.append((began, time.monotonic()))
@@ -225,11 +220,11 @@ class Run:
                 self.figures.problems.append(text[:500])
 
     def _count(self, new: Path, due: set[str]) -> None:
-        stored = set(stored_ids(new))
+        stored = set(scaffold.stored_ids(new))
         self.figures.restored += len(stored)
         self.figures.due += len(due)
         self.figures.lost += len(due - stored)
-        self.figures.phantom += len(stored - ids(self.ledger, "s "))
+        self.figures.phantom += len(stored - scaffold.ledger_ids(self.ledger, "s"))
         self._recount(new, new.name)
 
     def _recount(self, path: Path, whose: str) -> None:
@@ -333,22 +328,6 @@ def command(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def ids(ledger: Path, kind: str) -> set[str]:
-    """Return the ids that the producer's ledger has by now as sent or as acknowledged."""
-    whole = ledger.read_text().rpartition("\n")[0]
-    return {line[2:] for line in whole.splitlines() if line.startswith(kind)}
-
-
-def stored_ids(data: Path) -> Iterator[str]:
-    """Straight from the files: no code of the product stands between."""
-    for path in sorted((data / "shard-0000").glob("*.seg")):
-        connection = apsw.Connection(str(path))
-        for (body,) in connection.execute("SELECT body FROM event WHERE generation >= 0"):
-            if b'"source":"faults"' in body:
-                yield json.loads(body)["id"]
-        connection.close()
-
-
 def passed(figures: Figures) -> bool:
     zero = (figures.lost, figures.phantom, figures.differ, len(figures.problems))
     added_ms = figures.publish_p99_ms_in_backup - figures.publish_p99_ms
@@ -362,8 +341,9 @@ def passed(figures: Figures) -> bool:
 
 
 def main(rounds: int | None = None, *, full: bool = False) -> int:
+    """Print the figures as one line; 0 when they are good."""
     full = full or "--full" in sys.argv
-    home = Path(tempfile.mkdtemp(prefix="headrace-backup-"))
+    home = scaffold.new_home("backup")
     figures = Run(
         home,
         rounds or (ROUNDS_FULL if full else ROUNDS),
@@ -371,13 +351,7 @@ def main(rounds: int | None = None, *, full: bool = False) -> int:
         BEFORE_FULL if full else BEFORE,
         PAUSE_S_FULL if full else PAUSE_S,
     ).run()
-    good = passed(figures)
-    print(json.dumps({"bar": "backup", "figures": msgspec.to_builtins(figures), "pass": good}))
-    if good:
-        shutil.rmtree(home)
-    else:
-        kill9.show(f"the directories and logs are kept in {home}")
-    return 0 if good else 1
+    return scaffold.report("backup", figures, home, good=passed(figures))
 
 
 if __name__ == "__main__":

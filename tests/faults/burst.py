@@ -21,7 +21,7 @@ import msgspec
 
 from bench.rig import harness, load, product
 from headrace.api import bounds
-from tests.faults import kill9, openload, pending
+from tests.faults import openload, pending, scaffold
 
 SECONDS, SECONDS_FULL = 8, 60
 FACTOR = 10
@@ -171,9 +171,8 @@ def run(home: Path, seconds: int) -> Figures:
     figures = Figures()
     notes = home / "delivered"
     notes.touch()
-    with kill9.process("receiver.py", str(notes)) as receiver, product.running() as server:
-        assert receiver.stdout is not None
-        target = f"http://127.0.0.1:{int(receiver.stdout.readline())}/"
+    with scaffold.receiver(notes) as port, product.running() as server:
+        target = f"http://127.0.0.1:{port}/"
         server.eventbridge(
             "CreateRule", EventBusName="default", RuleName="push",
             FilterPattern='{"source":["first"]}',

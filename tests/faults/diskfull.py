@@ -11,36 +11,32 @@ usage: ./dev faults diskfull [--full]
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from bench.rig import harness, product
 from headrace import doctor
-from tests.faults import kill9
-from tests.faults.calls import judging
+from tests.faults import scaffold
 
 #: The table of nonces takes 64 of it at the start.
 SIZE_MB = 128
 BEFORE, WHILE_FULL, AFTER = 100, 150, 50
 ROUNDS, ROUNDS_FULL = 1, 10
 BACK_S_MAX = 5.0
+DRAIN_S_MAX = 60.0
 REFUSALS = (503, 507)
 
 
-class Figures(msgspec.Struct):
+class Figures(scaffold.Figures):
     """What one run saw."""
 
     rounds: int = 0
@@ -53,19 +49,15 @@ class Figures(msgspec.Struct):
     purged_while_full: int = 0
     other_answers: int = 0
     back_s_max: float = 0.0
-    exit_code: int | None = None
-    lost: int = 0
     refused_and_stored: int = 0
     delivered: int = 0
-    problems: list[str] = []
 
 
 class Run:
     """One server on a small disk."""
 
-    def __init__(self, home: Path, server: product.Product, place: Path) -> None:
-        self.figures = Figures(problems=[])
-        self._home = home
+    def __init__(self, server: product.Product, place: Path) -> None:
+        self.figures = Figures()
         self._server = server
         self._filler = place / "filler"
         self._number = 0
@@ -98,7 +90,7 @@ class Run:
                 "id": id, "source": "faults", "type": "faults:Event", "specversion": "1.0",
                 "aliyuneventbusname": "default", "data": {"filler": "x" * 4_000},
             }  # fmt: skip
-            status, body = self._ask(self._server.data_plane(json.dumps([event]).encode()))
+            status, body = self._server.ask(self._server.data_plane(json.dumps([event]).encode()))
             if status == 200 and json.loads(body)["FailedEntryCount"] == 0:
                 self.acked.add(id)
                 self.figures.acked += 1
@@ -114,16 +106,16 @@ class Run:
         server = self._server
         native = "/headrace/v1"
         for path in (f"{native}/books", f"{native}/queues/kept/messages?limit=5"):
-            status, _ = self._ask(server.signed("GET", path))
+            status, _ = server.ask(server.signed("GET", path))
             self.figures.reads_failed += status != 200
-        status, body = self._ask(server.signed("DELETE", f"{native}/queues/kept/messages"))
+        status, body = server.ask(server.signed("DELETE", f"{native}/queues/kept/messages"))
         if status == 200:
             self.figures.purged_while_full += json.loads(body)["purged"]
         else:
             self._other(status, body)
         edit = "/?EventBusName=default&RuleName=push&Description=edited"
         raw = server.signed("POST", edit, action="UpdateRule", version="2020-04-01")
-        status, body = self._ask(raw)
+        status, body = server.ask(raw)
         if status in REFUSALS and _code(body):
             self.figures.edits_refused += 1
         elif status != 200:  # it may fit into what is left
@@ -137,17 +129,6 @@ class Run:
             threading.Event().wait(0.05)
         back_s = round(time.monotonic() - freed, 2)
         self.figures.back_s_max = max(self.figures.back_s_max, back_s)
-
-    def _ask(self, raw: bytes) -> tuple[int, bytes]:
-        head, _, body = raw.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        method, path, _ = lines[0].split(" ")
-        headers = dict(line.split(": ", 1) for line in lines[1:])
-        connection = http.client.HTTPConnection(self._server.host, self._server.port, timeout=10)
-        with contextlib.closing(connection):
-            connection.request(method, path, body=body, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
 
     def _other(self, status: int, body: bytes) -> None:
         self.figures.other_answers += 1
@@ -214,18 +195,19 @@ def small_disk(home: Path) -> Iterator[tuple[product.Product, Path, subprocess.P
 def run(home: Path, rounds: int) -> Figures:
     """Some rounds on one server, then the count."""
     notes = home / "delivered"
-    with kill9.process("receiver.py", str(notes)) as receiver, small_disk(home) as made:
-        assert receiver.stdout is not None
-        server, place, process = made
-        _wire(server, int(receiver.stdout.readline()))
-        it = Run(home, server, place)
+    with scaffold.receiver(notes) as port, small_disk(home) as (server, place, process):
+        _wire(server, port)
+        it = Run(server, place)
         for number in range(rounds):
             it.round()
-            show(f"round {number + 1} of {rounds}: {it.figures.refused} refused")
-        _drain(server)
+            scaffold.show(
+                "diskfull", f"round {number + 1} of {rounds}: {it.figures.refused} refused"
+            )
+        scaffold.wait(lambda: _is_drained(server), DRAIN_S_MAX)
         process.terminate()
         it.figures.exit_code = process.wait(30)
-        shutil.copytree(place / "data", home / "data")
+        # The socket of the supervisor is no file that could be copied.
+        shutil.copytree(place / "data", home / "data", ignore=shutil.ignore_patterns("control"))
     _count(it, home / "data", notes)
     return it.figures
 
@@ -251,20 +233,15 @@ def _endpoint(server: product.Product) -> str:
     return server.call(server.signed("GET", "/headrace/v1/queues/kept"))["endpoint"]
 
 
-def _drain(server: product.Product) -> None:
-    """Until nothing is open but the messages of the queue (or nothing moves for a minute)."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        books = server.call(server.signed("GET", "/headrace/v1/books"))
-        kept = server.call(server.signed("GET", "/headrace/v1/queues/kept"))["messages"]
-        if sum(row["open"] for row in books["subscriptions"]) <= kept:
-            return
-        threading.Event().wait(0.1)
+def _is_drained(server: product.Product) -> bool:
+    """Whether nothing is open but the messages of the queue."""
+    kept = server.call(server.signed("GET", "/headrace/v1/queues/kept"))["messages"]
+    return scaffold.open_deliveries(server) <= kept
 
 
 def _count(it: Run, data: Path, notes: Path) -> None:
     figures = it.figures
-    stored = set(judging.stored_ids(data))
+    stored = set(scaffold.stored_ids(data))
     delivered = set(notes.read_text().split())
     figures.lost = len(it.acked - stored)
     figures.refused_and_stored = len(it.refused & stored)
@@ -287,22 +264,12 @@ def passed(figures: Figures) -> bool:
     )
 
 
-def show(text: str) -> None:
-    print(f"diskfull: {text}", file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Print the figures as one line; 0 when they are good."""
     rounds = ROUNDS_FULL if "--full" in sys.argv else ROUNDS
-    home = Path(tempfile.mkdtemp(prefix="headrace-diskfull-"))
+    home = scaffold.new_home("diskfull")
     figures = run(home, rounds)
-    good = passed(figures)
-    print(json.dumps({"bar": "diskfull", "figures": msgspec.to_builtins(figures), "pass": good}))
-    if good:
-        shutil.rmtree(home)
-    else:
-        show(f"data and log are kept in {home}")
-    return 0 if good else 1
+    return scaffold.report("diskfull", figures, home, good=passed(figures))
 
 
 if __name__ == "__main__":

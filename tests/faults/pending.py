@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,7 +24,7 @@ from headrace.bus import ledger as ledgers
 from headrace.core import event
 from headrace.resources import model
 from headrace.store import ports, sqlite
-from tests.faults import kill9
+from tests.faults import scaffold
 
 EVENTS, EVENTS_CI = 1_000_000, 100_000
 FRAME_EVENTS = 2_048
@@ -145,8 +144,8 @@ def main(events: int | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="headrace-pending-") as place:
         home, notes = Path(place), Path(place) / "delivered"
         notes.touch()
-        with kill9.process("receiver.py", str(notes)) as receiver:
-            prepare(home, _port(receiver))
+        with scaffold.receiver(notes) as port:
+            prepare(home, port)
             begun = time.monotonic()
             figures.pending = asyncio.run(fill(home / "data", events))
             figures.written_s = time.monotonic() - begun
@@ -154,11 +153,6 @@ def main(events: int | None = None) -> int:
     good = passed(figures) and figures.pending == events
     print(json.dumps({"bar": "pending", "figures": msgspec.to_builtins(figures), "pass": good}))
     return 0 if good else 1
-
-
-def _port(receiver: subprocess.Popen[str]) -> int:
-    assert receiver.stdout is not None
-    return int(receiver.stdout.readline())
 
 
 if __name__ == "__main__":

@@ -10,23 +10,16 @@ usage: ./dev faults poison [--full]
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import shutil
 import statistics
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from bench.rig import product
 from headrace import doctor
-from tests.faults.calls import judging
+from tests.faults import scaffold
 
 EVENTS, EVENTS_FULL = 400, 4_000
 #: One of so many raises, one of so many ends its process.
@@ -47,7 +40,7 @@ def handler(event, context):
 """
 
 
-class Figures(msgspec.Struct):
+class Figures(scaffold.Figures):
     """What one run saw."""
 
     events: int = 0
@@ -61,9 +54,6 @@ class Figures(msgspec.Struct):
     #: From asking for the death to the answer of the next call, a new process in between.
     replaced_ms: float = 0.0
     replaced_ms_max: float = 0.0
-    lost: int = 0
-    exit_code: int | None = None
-    problems: list[str] = []
 
 
 def how(number: int) -> str:
@@ -74,7 +64,7 @@ def how(number: int) -> str:
 
 def run(home: Path, events: int) -> Figures:
     """Publish good and bad events to one function; wait for the end of each."""
-    figures = Figures(events=events, problems=[])
+    figures = Figures(events=events)
     data, ready = home / "data", home / "ready.json"
     with (home / "server.log").open("wb") as log:
         process = product.start(data, ready, log=log)
@@ -86,9 +76,9 @@ def run(home: Path, events: int) -> Figures:
         figures.poisoned = len(bad)
         started = time.monotonic()
         _publish(server, events)
-        _wait(lambda: _delivered(server) >= events - len(bad), LETTERS_S_MAX)
+        scaffold.wait(lambda: _delivered(server) >= events - len(bad), LETTERS_S_MAX)
         figures.good_s = round(time.monotonic() - started, 2)
-        _wait(lambda: len(_letters(server)) >= len(bad), LETTERS_S_MAX)
+        scaffold.wait(lambda: len(_letters(server)) >= len(bad), LETTERS_S_MAX)
         figures.letters_s = round(time.monotonic() - started, 2)
         figures.good_delivered = _delivered(server)
         letters = [_event_id(letter["event"]) for letter in _letters(server)]
@@ -99,7 +89,7 @@ def run(home: Path, events: int) -> Figures:
     finally:
         process.kill()
         process.wait()
-    figures.lost = events - len(set(judging.stored_ids(data)))
+    figures.lost = events - len(set(scaffold.stored_ids(data)))
     figures.problems += doctor.check(data).problems[:3]
     return figures
 
@@ -135,15 +125,8 @@ def _replace(server: product.Product, figures: Figures) -> None:
 def _invoke(server: product.Product, what: str) -> int:
     path = "/2023-03-30/functions/fragile/invocations"
     payload = json.dumps({"data": {"how": what}}).encode()
-    raw = server.signed("POST", path, payload, action="InvokeFunction")
-    head, _, body = raw.partition(b"\r\n\r\n")
-    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
-    connection.request("POST", path, body=body, headers=headers)
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
-    return answer.status
+    status, _ = server.ask(server.signed("POST", path, payload, action="InvokeFunction"))
+    return status
 
 
 def _publish(server: product.Product, events: int) -> None:
@@ -178,12 +161,6 @@ def _event_id(event: dict[str, Any]) -> str:
     return event["id"]
 
 
-def _wait(done: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done() and time.monotonic() < deadline:
-        threading.Event().wait(0.2)
-
-
 def passed(figures: Figures) -> bool:
     zeros = (figures.letters_wrong, figures.lost, len(figures.problems), figures.exit_code)
     return (
@@ -196,15 +173,9 @@ def passed(figures: Figures) -> bool:
 
 def main() -> int:
     """Print the figures as one line; 0 when they are good."""
-    home = Path(tempfile.mkdtemp(prefix="headrace-poison-"))
+    home = scaffold.new_home("poison")
     figures = run(home, EVENTS_FULL if "--full" in sys.argv else EVENTS)
-    good = passed(figures)
-    print(json.dumps({"bar": "poison", "figures": msgspec.to_builtins(figures), "pass": good}))
-    if good:
-        shutil.rmtree(home)
-    else:
-        print(f"poison: data and log are kept in {home}", file=sys.stderr)
-    return 0 if good else 1
+    return scaffold.report("poison", figures, home, good=passed(figures))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,15 @@
 
 A process of its own, so that nothing that happens to the server happens to the ledger. It sends
 bursts of single events over many connections; told to, it kills the server's whole process group in
-the middle of a burst, while every request of it is in flight.
+the middle of a burst: while every request of it is in flight, or at its first acknowledgement, when
+a server that acknowledges too early has not written yet what it said.
 
-stdin, one JSON object a line: {"kill": process group} | {"stop": true}
+stdin, a JSON object a line: {"kill": process group, "at_first_ack": bool} | {"stop": true}
 stdout, one JSON object a line: {"killed": n in flight} | {"sent": n, "acked": n}
-usage: producer.py READY_FILE LEDGER RATE IN_FLIGHT
+usage: producer.py READY_FILE LEDGER RATE IN_FLIGHT [KINDS BYTES_OF_THE_LAST]
+
+With KINDS the types of the events take turns, `faults:Event0` first; those of the last kind carry
+more. `data.sent_us` is when an event was sent, by the monotonic clock.
 """
 
 from __future__ import annotations
@@ -61,7 +65,9 @@ class Ledger:
 class Producer:
     """Bursts of IN_FLIGHT requests, RATE events a second on average."""
 
-    def __init__(self, ready: Path, ledger: Ledger, rate: int, in_flight: int) -> None:
+    def __init__(
+        self, ready: Path, ledger: Ledger, rate: int, in_flight: int, kinds: int, last_bytes: int
+    ) -> None:
         self._ready = ready
         self._ledger = ledger
         self._pause_s = in_flight / rate
@@ -69,8 +75,11 @@ class Producer:
         self._connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]
         self._connections = [None] * in_flight
         self._number = 0
+        self._kinds = kinds
+        self._last_bytes = last_bytes
         self._run = secrets.token_hex(4)
         self.kill: int | None = None
+        self.at_first_ack = False
         self.stopping = False
 
     async def run(self) -> None:
@@ -82,26 +91,37 @@ class Producer:
             await asyncio.gather(*(self._connect(slot) for slot in range(self._in_flight)))
             raw = [self._request(id) for id in ids]
             written = [self._write(slot, raw[slot]) for slot in range(self._in_flight)]
+            answers = [
+                asyncio.ensure_future(self._answer(slot, id))
+                for slot, id in enumerate(ids)
+                if written[slot]
+            ]
             if self.kill is not None:
+                if self.at_first_ack and answers:
+                    await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
                 os.killpg(self.kill, signal.SIGKILL)
                 self.kill = None
-                print(json.dumps({"killed": sum(written)}), flush=True)
-            await asyncio.gather(
-                *(self._answer(slot, id) for slot, id in enumerate(ids) if written[slot])
-            )
+                in_flight = sum(not answer.done() for answer in answers)
+                print(json.dumps({"killed": in_flight}), flush=True)
+            await asyncio.gather(*answers)
             await asyncio.sleep(max(0.0, self._pause_s - (time.monotonic() - started)))
 
     def _request(self, id: str) -> bytes:
         told = json.loads(self._ready.read_text()) if self._ready.exists() else self._last
         self._last = told
         pair = json.loads(Path(told["keys_file"]).read_text())
+        kind = int(id.rpartition("-")[2]) % self._kinds
+        is_last = self._kinds > 1 and kind == self._kinds - 1
         event = {
             "id": id,
             "source": "faults",
-            "type": "faults:Event",
+            "type": f"faults:Event{kind if self._kinds > 1 else ''}",
             "specversion": "1.0",
             "aliyuneventbusname": "default",
-            "data": {"filler": "x" * 700},
+            "data": {
+                "sent_us": time.monotonic_ns() // 1_000,
+                "filler": "x" * (self._last_bytes if is_last else 700),
+            },
         }
         body = json.dumps([event]).encode()
         headers = signature.sign_data_plane(
@@ -158,14 +178,16 @@ async def listen(producer: Producer) -> None:
         order = json.loads(line)
         if order.get("stop"):
             break
+        producer.at_first_ack = bool(order.get("at_first_ack"))
         producer.kill = order["kill"]
     producer.stopping = True
 
 
 async def main() -> None:
-    ready, path, rate, in_flight = sys.argv[1:5]
+    ready, path, *numbers = sys.argv[1:]
+    rate, in_flight, kinds, last_bytes = [*map(int, numbers), *(1, 0)][:4]
     ledger = Ledger(Path(path))
-    producer = Producer(Path(ready), ledger, int(rate), int(in_flight))
+    producer = Producer(Path(ready), ledger, rate, in_flight, kinds, last_bytes)
     writing = asyncio.create_task(ledger.run())
     orders = asyncio.create_task(listen(producer))
     await producer.run()

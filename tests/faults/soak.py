@@ -13,9 +13,7 @@ import argparse
 import contextlib
 import http.client
 import json
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +23,7 @@ import msgspec
 
 from bench.rig import product
 from headrace import doctor
-from tests.faults import kill9, pending
-from tests.faults.calls import judging
+from tests.faults import pending, scaffold
 
 SECONDS, SECONDS_CI = 20 * 60, 60
 EVENTS_PER_S, IN_FLIGHT = 500, 32
@@ -41,9 +38,10 @@ DESCRIPTORS_SPREAD_MAX = 24
 SLOPE_SECONDS_MIN = 10 * 60
 #: What the load may be short of its rate.
 RATE_PART_MIN = 0.9
+DRAIN_S_MAX = 60.0
 
 
-class Figures(msgspec.Struct):
+class Figures(scaffold.Figures):
     """What one run saw."""
 
     seconds: int = 0
@@ -60,10 +58,7 @@ class Figures(msgspec.Struct):
     descriptors_start: int = 0
     descriptors_end: int = 0
     log_errors: int = 0
-    lost: int = 0
     undelivered: int = 0
-    exit_code: int | None = None
-    problems: list[str] = []
 
 
 class Sample(msgspec.Struct):
@@ -115,13 +110,9 @@ class Load:
         with contextlib.closing(connection):
             while True:
                 raw = server.signed("POST", path, b'{"n":1}', action="InvokeFunction")
-                head, _, body = raw.partition(b"\r\n\r\n")
-                headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
-                connection.request("POST", path, body=body, headers=headers)
-                answer = connection.getresponse()
-                said = answer.read()
-                if answer.status != 200 or said != b'{"n":1}':
-                    raise SystemExit(f"invocation: {answer.status} {said[:100]!r}")
+                status, said = product.exchange(connection, raw)
+                if status != 200 or said != b'{"n":1}':
+                    raise SystemExit(f"invocation: {status} {said[:100]!r}")
                 with self._lock:
                     self.invoked += 1
                 yield
@@ -173,25 +164,23 @@ def slope(points: list[tuple[float, float]]) -> float:
 
 def run(home: Path, seconds: int) -> Figures:
     """Load one server for so long, then count."""
-    figures = Figures(seconds=seconds, problems=[])
+    figures = Figures(seconds=seconds)
     data, ready, notes = home / "data", home / "ready.json", home / "delivered"
     ledger = home / "ledger"
-    with kill9.process("receiver.py", str(notes)) as receiver:
-        assert receiver.stdout is not None
-        target = f"http://127.0.0.1:{int(receiver.stdout.readline())}/"
+    with scaffold.receiver(notes) as port:
         with (home / "server.log").open("wb") as log:
             process = product.start(data, ready, log=log)
         server = product.read(ready)
-        wire(server, target)
+        wire(server, f"http://127.0.0.1:{port}/")
         load = Load(server)
         rate = (str(EVENTS_PER_S), str(IN_FLIGHT))
-        with kill9.process("producer.py", str(ready), str(ledger), *rate) as producer:
+        with scaffold.process("producer.py", str(ready), str(ledger), *rate) as producer:
             load.start()
             samples = sampled(server.pid, seconds, _tell)
             load.stop()
-            kill9.order(producer, {"stop": True})
-            figures.acked = int(str(kill9.answer(producer)["acked"]))
-        drain(server)
+            scaffold.order(producer, {"stop": True})
+            figures.acked = scaffold.answer(producer)["acked"]
+        scaffold.drain(server, DRAIN_S_MAX)
         process.terminate()
         figures.exit_code = process.wait(60)
     _take(figures, samples, load)
@@ -206,16 +195,6 @@ def wire(server: product.Product, target: str) -> None:
         FilterPattern='{"source":["faults"]}',
         EventTargets=[{"Id": "t", "Type": "http", "Endpoint": target}],
     )  # fmt: skip
-
-
-def drain(server: product.Product) -> None:
-    """Until nothing is open (or nothing moves for a minute)."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        books = server.call(server.signed("GET", "/headrace/v1/books"))
-        if not sum(row["open"] for row in books["subscriptions"]):
-            return
-        threading.Event().wait(0.2)
 
 
 def _take(figures: Figures, samples: list[Sample], load: Load) -> None:
@@ -234,13 +213,11 @@ def _take(figures: Figures, samples: list[Sample], load: Load) -> None:
 
 
 def _count(figures: Figures, home: Path, ledger: Path, notes: Path) -> None:
-    log = (home / "server.log").read_text(errors="replace")
-    wrong = [line for line in log.splitlines() if " ERROR " in line or "Traceback" in line]
+    wrong = scaffold.logged_errors(home / "server.log")
     figures.log_errors = len(wrong)
-    figures.problems += [line[:160] for line in wrong[:3]]
-    acked = {line[2:] for line in ledger.read_text().splitlines() if line.startswith("a ")}
-    stored = set(judging.stored_ids(home / "data"))
-    figures.lost = len(acked - stored)
+    figures.problems += wrong[:3]
+    stored = set(scaffold.stored_ids(home / "data"))
+    figures.lost = len(scaffold.ledger_ids(ledger, "a") - stored)
     figures.undelivered = len(stored - set(notes.read_text().split()))
     figures.problems += doctor.check(home / "data").problems[:3]
 
@@ -262,10 +239,8 @@ def passed(figures: Figures) -> bool:
 
 def _tell(sample: Sample) -> None:
     if round(sample.at_s) % 60 == 0:
-        print(
-            f"soak: {sample.at_s:.0f} s, {sample.rss_mb:.0f} MB, {sample.descriptors} descriptors",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+        told = f"{sample.at_s:.0f} s, {sample.rss_mb:.0f} MB, {sample.descriptors} descriptors"
+        scaffold.show("soak", told)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -275,15 +250,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help=f"{SECONDS} s, as without an option")
     parser.add_argument("--seconds", type=int)
     given = parser.parse_args(arguments)
-    home = Path(tempfile.mkdtemp(prefix="headrace-soak-"))
+    home = scaffold.new_home("soak")
     figures = run(home, given.seconds or (SECONDS_CI if given.ci else SECONDS))
-    good = passed(figures)
-    print(json.dumps({"bar": "soak", "figures": msgspec.to_builtins(figures), "pass": good}))
-    if good:
-        shutil.rmtree(home)
-    else:
-        print(f"soak: data and logs are kept in {home}", file=sys.stderr)
-    return 0 if good else 1
+    return scaffold.report("soak", figures, home, good=passed(figures))
 
 
 if __name__ == "__main__":

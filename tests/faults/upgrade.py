@@ -11,21 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-
-import msgspec
 
 import headrace
 from bench.rig import product
 from headrace import doctor
 from tests import versions
-from tests.faults import kill9, soak
-from tests.faults.calls import judging
+from tests.faults import scaffold, soak
 
 ROUNDS, ROUNDS_CI = 20, 6
 STOP_S_MAX = 30.0
@@ -33,7 +28,7 @@ STOP_S_MAX = 30.0
 GAP_S_MAX = 5.0
 
 
-class Figures(msgspec.Struct):
+class Figures(scaffold.Figures):
     """What one run saw."""
 
     handovers: int = 0
@@ -44,13 +39,10 @@ class Figures(msgspec.Struct):
     invoked: int = 0
     edits: int = 0
     failed: int = 0
-    lost: int = 0
     undelivered: int = 0
     delivered_twice: int = 0
     log_errors: int = 0
     stop_s: float = 0.0
-    exit_code: int | None = None
-    problems: list[str] = []
 
 
 def hand_over(data: Path, to: Path) -> dict[str, object]:
@@ -67,27 +59,25 @@ def hand_over(data: Path, to: Path) -> dict[str, object]:
 
 def run(home: Path, rounds: int) -> Figures:
     """Load a server, hand over again and again, stop it under load, count."""
-    figures = Figures(problems=[])
+    figures = Figures()
     data, ready, notes, ledger = (home / it for it in ("data", "ready.json", "notes", "ledger"))
     programs = [versions.make(home, f"{headrace.__version__}+{name}") for name in ("blue", "green")]
-    with kill9.process("receiver.py", str(notes)) as receiver:
-        assert receiver.stdout is not None
-        target = f"http://127.0.0.1:{int(receiver.stdout.readline())}/"
+    with scaffold.receiver(notes) as port:
         with (home / "server.log").open("wb") as log:
             process = product.start(data, ready, log=log)
         server = product.read(ready)
-        soak.wire(server, target)
+        soak.wire(server, f"http://127.0.0.1:{port}/")
         load = soak.Load(server)
         rate = (str(soak.EVENTS_PER_S), str(soak.IN_FLIGHT))
-        with kill9.process("producer.py", str(ready), str(ledger), *rate) as producer:
+        with scaffold.process("producer.py", str(ready), str(ledger), *rate) as producer:
             load.start()
             for number in range(rounds):
                 _round(figures, data, ready, programs[number % 2])
             load.stop()
-            kill9.order(producer, {"stop": True})
-            told = kill9.answer(producer)
-            figures.sent, figures.acked = int(str(told["sent"])), int(str(told["acked"]))
-        soak.drain(server)
+            scaffold.order(producer, {"stop": True})
+            told = scaffold.answer(producer)
+            figures.sent, figures.acked = told["sent"], told["acked"]
+        scaffold.drain(server, soak.DRAIN_S_MAX)
         _stop_under_load(figures, process, ready, home / "ledger-stop")
     figures.invoked, figures.edits = load.invoked, load.edits
     figures.failed = figures.sent - figures.acked + len(load.failures)
@@ -111,7 +101,7 @@ def _stop_under_load(
 ) -> None:
     """SIGTERM while events come in: what was acknowledged is there, the rest is refused."""
     rate = (str(soak.EVENTS_PER_S), str(soak.IN_FLIGHT))
-    with kill9.process("producer.py", str(ready), str(ledger), *rate) as producer:
+    with scaffold.process("producer.py", str(ready), str(ledger), *rate) as producer:
         while not ledger.exists() or ledger.read_bytes().count(b"a ") < soak.EVENTS_PER_S:
             if producer.poll() is not None:
                 raise SystemExit("the producer ended by itself")
@@ -119,20 +109,16 @@ def _stop_under_load(
         process.terminate()
         figures.exit_code = process.wait(2 * STOP_S_MAX)
         figures.stop_s = round(time.monotonic() - began, 2)
-        kill9.order(producer, {"stop": True})
-        kill9.answer(producer)
+        scaffold.order(producer, {"stop": True})
+        scaffold.answer(producer)
 
 
 def _count(figures: Figures, home: Path) -> None:
-    log = (home / "server.log").read_text(errors="replace")
-    wrong = [line for line in log.splitlines() if " ERROR " in line or "Traceback" in line]
+    wrong = scaffold.logged_errors(home / "server.log")
     figures.log_errors = len(wrong)
-    figures.problems += [line[:160] for line in wrong[:3]]
-    stored = set(judging.stored_ids(home / "data"))
-    acked = [
-        {line[2:] for line in (home / name).read_text().splitlines() if line.startswith("a ")}
-        for name in ("ledger", "ledger-stop")
-    ]
+    figures.problems += wrong[:3]
+    stored = set(scaffold.stored_ids(home / "data"))
+    acked = [scaffold.ledger_ids(home / name, "a") for name in ("ledger", "ledger-stop")]
     figures.lost = len((acked[0] | acked[1]) - stored)
     delivered = (home / "notes").read_text().split()
     figures.undelivered = len(acked[0] - set(delivered))
@@ -161,15 +147,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help=f"{ROUNDS} rounds, as without")
     parser.add_argument("--rounds", type=int)
     given = parser.parse_args(arguments)
-    home = Path(tempfile.mkdtemp(prefix="headrace-upgrade-"))
+    home = scaffold.new_home("upgrade")
     figures = run(home, given.rounds or (ROUNDS_CI if given.ci else ROUNDS))
-    good = passed(figures)
-    print(json.dumps({"bar": "upgrade", "figures": msgspec.to_builtins(figures), "pass": good}))
-    if good:
-        shutil.rmtree(home)
-    else:
-        print(f"upgrade: data and logs are kept in {home}", file=sys.stderr)
-    return 0 if good else 1
+    return scaffold.report("upgrade", figures, home, good=passed(figures))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ def walls() -> sandbox.Sandbox:
 
 @pytest.fixture
 async def stage(tmp_path: Path, walls: sandbox.Sandbox) -> AsyncIterator[stages.Stage]:
-    before = stages.descendants()
     async with stages.open_stage(tmp_path, walls) as opened:
         yield opened
-    assert stages.descendants() <= before, "a process outlived its server"
+    assert not opened.processes(), "a process outlived its server"

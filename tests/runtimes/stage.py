@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import zipfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -44,25 +44,13 @@ class KeptRecords:
     def write(self, line: ports.LogLine) -> None:
         self.lines.append(line)
 
-    async def read(
-        self,
-        stream: str,
-        *,
-        start_ms: int = 0,
-        stop_ms: int = 1 << 62,
-        request_id: str | None = None,
-        kind: str | None = None,
-        limit: int = 1000,
-    ) -> list[ports.LogLine]:
+    async def read(self, query: ports.LineQuery) -> list[ports.LogLine]:
         fits = [
             line
             for line in self.lines
-            if line.stream == stream
-            and start_ms <= line.at_ms < stop_ms
-            and request_id in (None, line.request_id)
-            and kind in (None, line.kind)
+            if line.stream == query.stream and query.fits(line.at_ms, line.request_id, line.kind)
         ]
-        return fits[-limit:]
+        return fits[-query.limit :]
 
     def dropped(self) -> int:
         return 0
@@ -105,6 +93,12 @@ class Stage:
             **options,  # pyright: ignore[reportArgumentType]
         )
         self._calls = 0
+        #: Of other suites that share this process: clients and servers they keep.
+        self._others = descendants()
+
+    def processes(self) -> set[int]:
+        """Every living process that this stage has started, directly or not."""
+        return descendants(self._others)
 
     def _lookup(self, account: str, name: str) -> model.Function | None:
         return self.functions.get(name) if account == ACCOUNT else None
@@ -168,8 +162,11 @@ async def open_stage(root: Path, walls: sandbox.Sandbox, **options: object) -> A
         await stage.service.close(grace_s=1.0)
 
 
-def descendants() -> set[int]:
-    """Every living process below this one, as /proc has it; the ones of a sandbox included."""
+def descendants(apart_from: Set[int] = frozenset()) -> set[int]:
+    """Every living process below this one, as /proc has it; the ones of a sandbox included.
+
+    apart_from: these, and what is below them, do not count.
+    """
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -183,9 +180,9 @@ def descendants() -> set[int]:
     found: set[int] = set()
     todo = [os.getpid()]
     while todo:
-        for child in children.get(todo.pop(), []):
-            found.add(child)
-            todo.append(child)
+        mine = set(children.get(todo.pop(), ())) - apart_from
+        found |= mine
+        todo += mine
     return found
 
 

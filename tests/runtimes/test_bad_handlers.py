@@ -82,7 +82,7 @@ async def test_raising_handler_keeps_its_instance(stage: stages.Stage) -> None:
 async def test_hanging_handler_is_killed_at_its_timeout(stage: stages.Stage, body: str) -> None:
     stage.deploy("bad", bad("print('before')\n" + body), timeout_s=1)
     await good_again(stage)
-    before = stages.descendants()
+    before = stage.processes()
     result = await stage.invoke("bad")
     assert result.error_type == "FunctionTimeoutError"
     assert body_of(result) == {
@@ -92,7 +92,7 @@ async def test_hanging_handler_is_killed_at_its_timeout(stage: stages.Stage, bod
     log = stage.records.log_of(result.request_id)
     assert "before\n" in log
     assert log.endswith(", Error: Function time out after 1 seconds\n")
-    assert not stages.descendants() & before, "its processes are gone when the caller is told"
+    assert not stage.processes() & before, "its processes are gone when the caller is told"
     await good_again(stage)
 
 
@@ -266,20 +266,20 @@ async def test_orphans_die_with_their_instance(stage: stages.Stage) -> None:
     )
     stage.deploy("bad", bad(orphan + "os._exit(1)"))
     await good_again(stage)
-    before = stages.descendants()
+    before = stage.processes()
     result = await stage.invoke("bad")
     assert body_of(result)["errorType"] == "ProcessExited"
-    assert not stages.descendants() & before
+    assert not stage.processes() & before
     await good_again(stage)
 
 
 async def test_orphan_of_a_live_instance_dies_when_it_is_stopped(stage: stages.Stage) -> None:
     stage.deploy("bad", bad("import subprocess; subprocess.Popen(['/bin/sleep', '1000'])"))
-    before = stages.descendants()
+    before = stage.processes()
     assert (await stage.invoke("bad")).error_type is None
-    assert len(stages.descendants() - before) >= 3
+    assert len(stage.processes() - before) >= 3
     await stage.service.close()
-    assert stages.descendants() <= before
+    assert stage.processes() <= before
 
 
 async def test_answer_over_32_mib_is_refused(stage: stages.Stage) -> None:

@@ -171,12 +171,12 @@ async def test_pre_stop_runs_when_an_instance_is_let_go(stage: stages.Stage) -> 
     )
     stage.deploy("f", code, pre_stop=stages.hook("index.stop"))
     await stage.invoke("f")
-    before = stages.descendants()
+    before = stage.processes()
     del stage.functions["f"]
     stage.service.refresh(stages.ACCOUNT, "f")
-    assert stages.descendants() == before, "it is given the time of its hook"
+    assert stage.processes() == before, "it is given the time of its hook"
     await stage.service.close()
-    assert not stages.descendants() & before
+    assert not stage.processes() & before
 
 
 LOGGING = """

@@ -148,10 +148,9 @@ async def test_deleted_function_lets_its_instances_go(stage: stages.Stage) -> No
 
 async def test_idle_instance_is_let_go(stage: stages.Stage) -> None:
     stage.deploy("f", ECHO, idle_timeout_s=0)
-    before = stages.descendants()
     await stage.invoke("f")
     await until(lambda: stage.service.stats().instances == 0)
-    assert stages.descendants() <= before
+    assert not stage.processes()
 
 
 async def test_too_many_requests_are_throttled(tmp_path: Path, walls: sandbox.Sandbox) -> None:
@@ -264,12 +263,16 @@ async def test_start_that_goes_wrong_in_any_way_is_told(stage: stages.Stage) -> 
 
 async def test_package_is_checked_at_deployment_and_is_warm_then(stage: stages.Stage) -> None:
     data = stages.packed({"index.py": ECHO})
-    digest = await stage.service.check_package(data)
+    digest = await asyncio.to_thread(stage.packages.check, data)
     place = stage.packages.cached(digest)
     assert place is not None
     assert (place / "index.py").read_text() == ECHO
     with pytest.raises(errors.PackageInvalid):
-        await stage.service.check_package(b"not a zip")
+        await asyncio.to_thread(stage.packages.check, b"not a zip")
+    function = stage.deploy("f", ECHO)
+    assert stage.service.code_in_use() == set()
+    await stage.invoke("f", b"{}")
+    assert stage.service.code_in_use() == {function.code_sha256}
 
 
 async def test_close_waits_for_what_runs_and_refuses_what_comes(
@@ -285,7 +288,7 @@ async def test_close_waits_for_what_runs_and_refuses_what_comes(
         await stage.invoke("f", b"0")
     await closing
     assert (await running).payload == b"done"
-    assert not stages.descendants()
+    assert not stage.processes()
 
 
 async def test_close_ends_what_does_not_finish(tmp_path: Path, walls: sandbox.Sandbox) -> None:
@@ -297,7 +300,7 @@ async def test_close_ends_what_does_not_finish(tmp_path: Path, walls: sandbox.Sa
     await stage.service.close(grace_s=0.2)
     assert time.monotonic() - began < 3
     assert (await running).error_type == "UnhandledInvocationError"
-    assert not stages.descendants()
+    assert not stage.processes()
 
 
 async def test_many_concurrent_requests_all_come_back_right(stage: stages.Stage) -> None:

@@ -21,8 +21,8 @@ SEEDS = 50
 class DroppedSettlement(engines.Engine):
     """One settlement in a hundred never reaches the journal."""
 
-    def _wire(self) -> None:
-        super()._wire()
+    def _wire(self, newest_ms: int) -> None:
+        super()._wire(newest_ms)
         real, count = self.committer.settle, [0]
 
         def settle(settlement: ports.Settlement) -> None:
@@ -57,8 +57,8 @@ class EarlyAcknowledgement(disks.SimulatedJournal):
 class DoubleApply(engines.Engine):
     """The ledger takes one frame in fifty twice."""
 
-    def _wire(self) -> None:
-        super()._wire()
+    def _wire(self, newest_ms: int) -> None:
+        super()._wire(newest_ms)
         real, count = self.ledger.apply, [0]
 
         def apply(frame: ports.Frame, last: ports.Position) -> None:

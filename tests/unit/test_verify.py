@@ -40,6 +40,36 @@ async def test_a_whole_directory_is_whole(tmp_path: Path) -> None:
     assert (report.whole, report.events, report.open, report.skipped) == (True, 30, 30, "")
 
 
+async def test_a_file_that_a_crash_left_half_written_is_read_as_the_next_start_would(
+    tmp_path: Path,
+) -> None:
+    """The mark that seals a segment goes through a journal of its own; so may the registry's."""
+    await make(tmp_path)
+    oldest = segment.listed(tmp_path / "shard-0000")[0]
+    before = oldest.read_bytes()
+    cut_short(oldest, "UPDATE frame SET crc = crc + 1")
+    torn = oldest.read_bytes()
+    assert torn != before
+    assert one_file.problems(disks.Disk(), oldest) == []
+    assert oldest.read_bytes() == torn, "nothing is mended"
+    report = await looked_at(tmp_path)
+    assert (report.whole, report.events, report.broken) == (True, 30, [])
+
+
+def cut_short(file: Path, statement: str) -> None:
+    """Leave a file as a crash in the middle of a commit does: half written, beside its journal."""
+    connection = apsw.Connection(str(file))
+    for text in ("PRAGMA cache_size=1", "PRAGMA cache_spill=1", "BEGIN", statement):
+        connection.execute(text).fetchall()
+    connection.cache_flush()
+    journal = Path(f"{file}-journal")
+    left, said = file.read_bytes(), journal.read_bytes()
+    connection.execute("ROLLBACK")
+    connection.close()
+    file.write_bytes(left)
+    journal.write_bytes(said)
+
+
 async def test_beside_its_owner_files_are_looked_at_and_books_are_left_to_it(
     tmp_path: Path,
 ) -> None:

@@ -288,6 +288,118 @@ def test_a_signal_in_the_middle_of_a_hand_over_ends_the_server_after_it(
     assert shell.run("status").code == 5
 
 
+def test_a_signal_while_the_other_version_is_looked_at_is_not_lost(
+    shell: commandline.Shell, server: commandline.Server, data: Path
+) -> None:
+    looked = shell.home / "looked"
+    os.mkfifo(looked)
+    other = versions.make(
+        shell.home, "0.1.0+other",
+        versions.Change(
+            "cli/nouns/up.py", "    if describe:\n",
+            f"    if describe:\n        open({str(looked)!r}).read()\n",
+        ),
+    )  # fmt: skip
+    asking = shell.start("upgrade", "--data", str(data), "--to", str(other))
+    with looked.open("w"):  # it is being looked at
+        server.tell(signal.SIGTERM)
+    asking.communicate(timeout=commandline.SECONDS_MAX)
+    result = server.ended()
+    assert result.code == 0, result
+    ended(server.ready["worker_pid"])
+    assert not server.ready_file.exists()
+
+
+def test_a_worker_that_dies_while_the_other_version_is_looked_at_is_relieved(
+    shell: commandline.Shell, server: commandline.Server, data: Path
+) -> None:
+    looked = shell.home / "looked"
+    os.mkfifo(looked)
+    other = versions.make(
+        shell.home, "0.1.0+other",
+        versions.Change(
+            "cli/nouns/up.py", "    if describe:\n",
+            f"    if describe:\n        open({str(looked)!r}).read()\n",
+        ),
+    )  # fmt: skip
+    asking = shell.start("upgrade", "--data", str(data), "--to", str(other), "-o", "json")
+    with looked.open("w"):
+        os.kill(server.ready["worker_pid"], signal.SIGKILL)
+        ended(server.ready["worker_pid"])
+    out, err = asking.communicate(timeout=commandline.SECONDS_MAX)
+    assert asking.returncode == 0, err
+    assert json.loads(out)["gap_s"] < commandline.SECONDS_MAX
+    assert version_of(connected(server)) == "0.1.0+other"
+
+
+def test_a_store_that_failed_is_not_tried_again_by_the_next_version(
+    shell: commandline.Shell, data: Path
+) -> None:
+    failing = versions.make(
+        shell.home, "failing",
+        versions.Change(
+            "serve.py", "        server.config.timeout_graceful",
+            "        self._broken(OSError(5, 'sync'))\n        server.config.timeout_graceful",
+        ),
+    )  # fmt: skip
+    server = commandline.Server(shell, "--data", str(data))
+    upgraded(shell, data, failing)
+    result = upgrade(shell, data, "--to", str(versions.make(shell.home, "0.1.0+other")))
+    assert result.code == 1, result
+    assert "ended with code 70" in result.err
+    assert server.ended().code == 70
+    assert not server.ready_file.exists()
+
+
+def test_whoever_asks_meanwhile_is_answered_after(
+    shell: commandline.Shell, server: commandline.Server, data: Path
+) -> None:
+    asking = [shell.start("upgrade", "--data", str(data)) for _ in range(3)]
+    for one in asking:
+        _, err = one.communicate(timeout=commandline.SECONDS_MAX)
+        assert one.returncode == 0, err
+    assert version_of(connected(server)) == headrace.__version__
+
+
+def test_nobody_who_reads_what_it_says_is_no_reason_to_end(
+    shell: commandline.Shell, server: commandline.Server, data: Path
+) -> None:
+    server.hang_up()
+    assert upgrade(shell, data).code == 0
+    os.kill(ready(server)["worker_pid"], signal.SIGKILL)
+    shell.ok("bus", "list")
+    assert upgrade(shell, data).code == 0
+
+
+def test_a_live_tail_does_not_hold_the_others_up(
+    shell: commandline.Shell, server: commandline.Server, data: Path
+) -> None:
+    tail = shell.start("event", "tail")
+    assert tail.stderr is not None
+    assert b"watching" in tail.stderr.readline()
+    answer = json.loads(upgrade(shell, data, "--drain", "30").out)
+    assert answer["gap_s"] < 15
+    assert tail.wait(commandline.SECONDS_MAX) == 5
+    tail.communicate()
+
+
+def test_a_start_that_was_cut_short_is_not_in_the_way(shell: commandline.Shell, data: Path) -> None:
+    killed = versions.make(
+        shell.home, "killed",
+        versions.Change(
+            "app.py", "        self.stores = _open_stores(",
+            "        os.kill(os.getpid(), 9)\n        self.stores = _open_stores(",
+        ),
+        versions.Change("app.py", "import asyncio\n", "import asyncio\nimport os\n"),
+    )  # fmt: skip
+    done = subprocess.run(
+        [killed, "up", "--port", "0", "--data", str(data)], env=shell.environ, check=False
+    )
+    assert done.returncode == 128 + signal.SIGKILL
+    assert not (data / "VERSION").exists()
+    assert commandline.Server(shell, "--data", str(data)).stop().code == 0
+
+
 def test_an_invocation_under_way_is_answered_by_the_one_who_began_it(
     shell: commandline.Shell, server: commandline.Server, data: Path
 ) -> None:
@@ -300,7 +412,8 @@ def test_an_invocation_under_way_is_answered_by_the_one_who_began_it(
     caller = threading.Thread(target=lambda: results.append(shell.run("fn", "invoke", "slow")))
     caller.start()
     shell.until(lambda result: _running(result), "status", "-o", "json")
-    upgraded(shell, data, versions.make(shell.home, "0.1.0+other"))
+    answer = upgraded(shell, data, versions.make(shell.home, "0.1.0+other"))
+    assert answer["gap_s"] < 2, "others do not wait for it"
     caller.join()
     assert results[0].code == 0, results
     assert "done" in results[0].out

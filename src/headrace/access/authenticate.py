@@ -11,7 +11,9 @@ import hashlib
 import re
 from base64 import b64encode
 from calendar import timegm
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
@@ -192,8 +194,7 @@ class Authenticator:
             raise errors.SignatureWrong(
                 f"The scheme acs: counts below {_DATA_PLANE} only.", expected=signature.ACS3
             )
-        if repeated:
-            _check_single(repeated, ())
+        _check_single(repeated, ())
         _, access_key_id, given = _split(_text(headers, b"authorization"))
         try:
             canonical = signature.canonical_data_plane(
@@ -208,7 +209,7 @@ class Authenticator:
             key.secret if key else _SECRET_OF_NOBODY, canonical
         )
         is_right = signature.equal(given, computed)
-        if md5 := headers.get(b"content-md5") and _text(headers, b"content-md5"):
+        if md5 := _text(headers, b"content-md5"):
             digest = hashlib.md5(request.body, usedforsecurity=False).digest()
             is_right = signature.equal(md5, b64encode(digest).decode("ascii")) and is_right
         token = _text(headers, b"x-acs-security-token")
@@ -228,15 +229,21 @@ class Authenticator:
                 got=date[:64],
             )
         now_ms = self._clock.wall_ms()
-        if abs(now_ms - date_ms) > self._window_ms or date_ms < self._nonces.not_before_ms:
-            raise errors.RequestStale(
-                f"The date [{date}] of the request is too far from the server's clock.",
-                field="date",
-                expected=now_ms,
-                got=date_ms,
-                remedy="Set the clock of the caller, and sign each request anew.",
-            )
-        return date_ms
+        self._nonces.seen(now_ms)
+        if abs(now_ms - date_ms) > self._window_ms:
+            why = "is too far from the server's clock"
+        elif date_ms < self._nonces.not_before_ms:
+            why = "is before the server's table of nonces or its clock began anew"
+        else:
+            return date_ms
+        raise errors.RequestStale(
+            f"The date [{date}] of the request {why}; the server's clock says {_iso(now_ms)}.",
+            field="date",
+            expected=now_ms,
+            got=date_ms,
+            remedy="Compare both clocks (headrace doctor does), set the one that is wrong, and"
+            " sign each request anew.",
+        )
 
     def _use(self, key: keys.Key, nonce: str, date_ms: int) -> None:
         if not nonce or len(nonce) > limits.NONCE_CHARS_MAX:
@@ -274,21 +281,19 @@ def parse_date_ms(text: str) -> int | None:
     return timegm((year, month, day, hour, minute, second)) * 1000 + ms
 
 
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _index(
     headers: Sequence[tuple[bytes, bytes]],
 ) -> tuple[dict[bytes, bytes], list[bytes]]:
-    """Return the trimmed headers by name, and the names that stand more than once."""
-    found = {name: value.strip(b" \t") for name, value in headers}
+    """Return the trimmed headers by name, the first of each, and the names that stand twice."""
+    found = {name: value.strip(b" \t") for name, value in reversed(headers)}
     if len(found) == len(headers):
         return found, []
-    found.clear()
-    repeated: list[bytes] = []
-    for name, value in headers:
-        if name in found:
-            repeated.append(name)
-        else:
-            found[name] = value.strip(b" \t")
-    return found, repeated
+    counted = Counter(name for name, _ in headers)
+    return found, [name for name, count in counted.items() if count > 1]
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
@@ -331,7 +336,7 @@ def _known(key: keys.Key | None, access_key_id: str, *, is_right: bool, token: s
         )
     if not is_right:
         raise errors.SignatureWrong
-    if (token or key.security_token) and not signature.equal(token, key.security_token):
+    if not signature.equal(token, key.security_token):
         raise errors.SignatureWrong("The security token is not valid.", code="SecurityTokenInvalid")
     return key
 

@@ -5,6 +5,10 @@ death of the process (the pages belong to the kernel); what a power loss may hav
 by refusing every request dated before the table was opened. A full table refuses. It must never
 forget a live nonce to make room.
 
+The wall clock may jump. When it goes back, requests that were out of date may be in date again,
+while their nonces made room: then what is dated before the jump is refused as well (`seen`). When
+it was ahead for a while, the nonces of that time wait for the clock to catch up (`_AHEAD_S`).
+
 File: one header page, then buckets of slots of 8 bytes, little-endian: 5 bytes of tag, 3 of expiry
 in seconds modulo 2^24. A zero tag is a free slot. A nonce may stand in either of two buckets, in
 the emptier one when it came; both are read whole each time, so slots freed in the middle hide
@@ -26,13 +30,18 @@ _MAGIC = b"HRNONCE1"
 _HEADER = struct.Struct("<8sQ16s16s?")
 _HEADER_BYTES = mmap.PAGESIZE
 _CLEAN_AT = _HEADER.size - 1
+#: The wall clock when it was last looked at, to the second; 0 in tables of older versions.
+_SEEN = struct.Struct("<Q")
+_SEEN_AT = 64
 _SLOT = struct.Struct("<Q")
 _SLOT_BYTES = _SLOT.size
 _TAG_BYTES = 5
 _SECONDS_MASK = 0xFF_FFFF
+#: A nonce from so far ahead is kept for its time to come: a clock set wrongly is mostly off by an
+#: hour. More would keep slots that have stood for months, which look the same.
+_AHEAD_S = 2 * 3600
 _PLACES = struct.Struct("<LL")
 _NO_TAG = bytes(_TAG_BYTES)
-_EMPTY_SLOT = bytes(_SLOT_BYTES)
 #: Greater than any (free slot, start of its bucket).
 _NO_SLOT = (1 << 62, 0)
 BUCKET_SLOTS = 32
@@ -50,9 +59,11 @@ class Nonces:
         self._bucket_bytes = bucket_slots * _SLOT_BYTES
         self._buckets = slots // bucket_slots
         self._key = key
-        self._keep_s = keep_ms // 1000 + 2
-        #: Requests dated earlier may have been seen by a table that is lost.
+        self._keep_s = keep_ms // 1000 + 2 + _AHEAD_S
+        self._window_ms = keep_ms // 2
+        #: Requests dated earlier may have been seen and forgotten.
         self.not_before_ms = not_before_ms
+        (self._seen_s,) = _SEEN.unpack_from(table, _SEEN_AT)
 
     @classmethod
     def in_memory(
@@ -105,7 +116,24 @@ class Nonces:
         table[: _HEADER.size] = _HEADER.pack(_MAGIC, entries, boot_id, key, False)
         table.flush(0, _HEADER_BYTES)
         start_ms = 0 if is_trusted else now_ms // 1000 * 1000
-        return cls(table, entries, key=key, keep_ms=keep_ms, not_before_ms=start_ms)
+        made = cls(table, entries, key=key, keep_ms=keep_ms, not_before_ms=start_ms)
+        made.seen(now_ms)
+        return made
+
+    def seen(self, now_ms: int) -> None:
+        """Say what the wall clock says, before a date is judged by it.
+
+        When it went back, `not_before_ms` becomes what was still in date before, at most now: a
+        nonce may be forgotten once its request is out of date, and that must stay so.
+        """
+        now_s = now_ms // 1000
+        if now_s == self._seen_s:
+            return
+        if now_s < self._seen_s:
+            in_date_ms = self._seen_s * 1000 - self._window_ms
+            self.not_before_ms = max(self.not_before_ms, min(in_date_ms, now_s * 1000))
+        self._seen_s = now_s
+        _SEEN.pack_into(self._table, _SEEN_AT, now_s)
 
     def use(self, access_key_id: str, nonce: str, *, now_ms: int, until_ms: int) -> None:
         """Remember the nonce until `until_ms`.
@@ -158,8 +186,6 @@ class Nonces:
         """Return where the first slot without a live nonce begins, in bytes; if none does, where
         the bucket ends.
         """
-        if bucket.startswith(_EMPTY_SLOT):
-            return 0
         keep_s = self._keep_s
         for index, (slot,) in enumerate(_SLOT.iter_unpack(bucket)):
             if not slot or not 0 < ((slot >> 8 * _TAG_BYTES) - now_s & _SECONDS_MASK) <= keep_s:

@@ -1,14 +1,13 @@
-"""The last words on a connection: an answer after which it is closed, so that the client reads it.
+"""A connection above the cap, from its answer to its end: closed so that its client reads why.
 
-Owns the bytes of such an answer, and a connection above the cap from its answer to its end.
+Must never wait for a client longer than a named time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 
-from headrace.api import bounds, http
+from headrace.api import bounds
 
 
 class TurnedAway(asyncio.Protocol):
@@ -30,16 +29,3 @@ class TurnedAway(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._late.cancel()
         self._among.discard(self)
-
-
-def last(answer: http.Response, request_id: str) -> bytes:
-    """Return the bytes of an answer after which the connection is closed."""
-    lines = [
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-        f"x-acs-request-id: {request_id}",
-        f"content-type: {answer.content_type.decode()}",
-        f"content-length: {len(answer.body)}",
-        *(f"{name.decode()}: {value.decode()}" for name, value in answer.headers),
-        "connection: close",
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body

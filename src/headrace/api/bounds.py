@@ -29,6 +29,11 @@ HEAD_BYTES_MAX = 192 * 1024
 #: They must have arrived whole within this time; so long a new connection may be silent, too. Then
 #: it is closed.
 HEAD_SECONDS_MAX = 20.0
+#: When the server hands over, a request that has begun to arrive must be whole within this time;
+#: else 408: all others wait for it.
+LEAVE_PARTIAL_SECONDS_MAX = 1.0
+#: A connection that could not go to the next server process tries again after.
+LEAVE_AGAIN_SECONDS = 0.02
 #: Path and query together; more: 431.
 TARGET_BYTES_MAX = 64 * 1024
 #: A body that is refused for its size is read and thrown away up to here, so that the client sees
@@ -51,15 +56,15 @@ READ_BYTES_MIN = 256 * 1024
 #: Publishing requests worked on at once, in units: one for each request and one more for each
 #: PUBLISHING_UNIT_BYTES of its body. What comes on top: 503 with Retry-After, or 429 when it is the
 #: account's share that is used.
-PUBLISHING_UNITS_MAX = 256
+PUBLISHING_UNITS_MAX = 1_024
 #: And so many while others are refused and for a while after: refusing takes time, too, and those
 #: that were let in would wait for it.
-PUBLISHING_UNITS_IN_BURST_MAX = 128
+PUBLISHING_UNITS_IN_BURST_MAX = 512
 #: For how long after the last refusal.
 PUBLISHING_BURST_MS = 1_000
-PUBLISHING_UNIT_BYTES = 32 * 1024
+PUBLISHING_UNIT_BYTES = 8 * 1024
 #: Units of these that begin before the sockets are looked at again; the others wait their turn.
-TURN_UNITS_MAX = 32
+TURN_UNITS_MAX = 128
 #: Answers kept for ClientToken; past it the oldest is forgotten, and a repeat is done anew.
 IDEMPOTENT_ANSWERS_MAX = 10_000
 #: Characters of a ClientToken; a longer one is refused.

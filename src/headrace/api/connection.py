@@ -8,7 +8,6 @@ Bodies are the server's business. Must never hold what nobody has signed yet wit
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 from typing import ClassVar, cast
@@ -50,6 +49,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
+    #: Another server process had it before: it is idle, and no new one.
+    adopted = False
     #: The server ends, and the connection does not.
     _leaving = False
     #: A second descriptor of it, on the way to `keep`.
@@ -61,7 +62,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
             self._turn_away()
             return
         self._address = self.client[0] if self.client else ""
-        self._arm(bounds.HEAD_SECONDS_MAX)
+        if self.adopted:
+            self._wait_for_next()
+        else:
+            self._arm(bounds.HEAD_SECONDS_MAX)
 
     def _turn_away(self) -> None:
         """Say at once that there is no room, whatever it came for."""
@@ -69,7 +73,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         error, request_id = server.ConnectionsTooMany(), names.bus_request_id(self.random)
         answer = type(self).refuse(error, request_id)
         answer.headers = (*answer.headers, server.retry_after(error))
-        self.transport.write(away.last(answer, request_id))
+        self.transport.write(shortcut.rendered(answer, request_id, self._lines(), keep_alive=False))
         if len(self.away) < bounds.TURNED_AWAY_MAX:
             self.transport.set_protocol(away.TurnedAway(self.transport, self.away))
         else:
@@ -94,6 +98,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
+        if self._leaving:  # the rest of a body may have come whose request was answered before
+            self._leave_if_idle()
         if self._strays > bounds.HEAD_BYTES_MAX:
             # A head that does not end, or trailers and chunk extensions nobody asked for.
             self._answer(
@@ -286,11 +292,14 @@ class Connection(httptools_impl.HttpToolsProtocol):
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
+        self._wait_for_next()
+        if self._leaving:
+            self._leave_if_idle()
+
+    def _wait_for_next(self) -> None:
         self._idle_since = self.loop.time()
         if self._idle is None:
             self._idle = self.loop.call_later(self.timeout_keep_alive, self._idled)
-        if self._leaving:
-            self._leave_if_idle()
 
     def _idled(self) -> None:
         """Close the connection if nothing was asked for long; else look again later."""
@@ -314,16 +323,28 @@ class Connection(httptools_impl.HttpToolsProtocol):
         else:
             self._leaving = True
             self._leave_if_idle()
+            self.loop.call_later(bounds.LEAVE_PARTIAL_SECONDS_MAX, self._leave_at_last)
 
     def _leave_if_idle(self) -> None:
         """Let go of the connection if nothing of a request was read that is not answered."""
         if self._answering() or self._strays or self.pipeline or self.transport.is_closing():
             return
-        self.transport.pause_reading()
-        # With no descriptor left it is closed like any other.
-        with contextlib.suppress(OSError):
+        if not self._open:
+            return  # it is answered, but the next would read the rest of its body as a request
+        try:
             self._kept = os.dup(self.transport.get_extra_info("socket").fileno())
+        except OSError:
+            # No descriptor is left. Each connection that goes leaves one; until then it is served.
+            self.loop.call_later(bounds.LEAVE_AGAIN_SECONDS, self._leave_if_idle)
+            return
+        self.transport.pause_reading()
         self.transport.close()  # once all is written, `connection_lost`
+
+    def _leave_at_last(self) -> None:
+        """Wait no longer for the rest of a request: everybody else is waiting, too."""
+        is_partial = self._strays or (self._answering() and self.cycle.more_body)
+        if is_partial and not self.transport.is_closing():
+            self._answer(server.RequestTimeout("The server hands over: send the request again."))
 
     def _give(self, descriptor: int, exc: Exception | None) -> None:
         keep = type(self).keep
@@ -385,10 +406,20 @@ class Connection(httptools_impl.HttpToolsProtocol):
         return not self.pipeline and self.cycle.more_body and not self.cycle.response_started
 
     def _answer(self, error: errors.HeadraceError) -> None:
-        """Say what is wrong and hang up; what follows on this connection cannot be understood."""
+        """Say what is wrong and hang up; what follows on this connection cannot be understood.
+
+        A request that is whole, and each before it, gets its own answer instead; the last one
+        hangs up.
+        """
+        if self._answering() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
-            self.transport.write(away.last(type(self).refuse(error, request_id), request_id))
+            answer = type(self).refuse(error, request_id)
+            self.transport.write(
+                shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
+            )
         self.transport.close()
         self._watch_reading()
 

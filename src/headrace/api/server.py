@@ -98,6 +98,12 @@ class Server:
         self._counts = counts
         self._gate = gate or admission.Gate(lambda _: "", clock)
         self.bodies = bodies.Bodies()
+        #: Set once the server ends, and streams with it.
+        self._ending = asyncio.Event()
+
+    def end_streams(self) -> None:
+        """End each stream with a whole answer, and those that begin from now on at once."""
+        self._ending.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -140,7 +146,7 @@ class Server:
         name = route.name if route is not None else "none"
         self._counts.add(name, answer.status, self._clock.mono_us() - started_us)
         if isinstance(answer, http.Stream):
-            await _send_stream(answer, head, request.request_id, receive, send)
+            await _send_stream(answer, head, request.request_id, receive, send, self._ending)
         else:
             await _send(answer, request.request_id, send)
 
@@ -372,33 +378,40 @@ async def _send(answer: http.Response, request_id: str, send: Send) -> None:
 
 
 async def _send_stream(
-    answer: http.Stream, head: bytes, request_id: str, receive: Receive, send: Send
+    answer: http.Stream,
+    head: bytes,
+    request_id: str,
+    receive: Receive,
+    send: Send,
+    ending: asyncio.Event,
 ) -> None:
-    """Send chunks until they end or the client goes; the generator is closed either way."""
+    """Send chunks until they end, the client goes or the server ends; the generator is closed in
+    any case."""
+    headers = _head_of(answer, request_id)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     gone = asyncio.ensure_future(_watch(receive)())
-    pump = asyncio.ensure_future(_pump(answer, head, request_id, send))
+    pump = asyncio.ensure_future(_pump(answer, head, send))
+    ended = asyncio.ensure_future(ending.wait())
     try:
-        await asyncio.wait((gone, pump), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((gone, pump, ended), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (gone, pump):
+        for task in (gone, pump, ended):
             task.cancel()
-        await asyncio.gather(gone, pump, return_exceptions=True)
+        await asyncio.gather(gone, pump, ended, return_exceptions=True)
         if isinstance(answer.chunks, AsyncGenerator):
             await answer.chunks.aclose()  # pyright: ignore[reportUnknownMemberType]
     if not pump.cancelled():
         pump.result()
+    await send({"type": "http.response.body", "body": b""})
 
 
-async def _pump(answer: http.Stream, head: bytes, request_id: str, send: Send) -> None:
-    headers = _head_of(answer, request_id)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+async def _pump(answer: http.Stream, head: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": head, "more_body": True})
     async for chunk in answer.chunks:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
         # To a client that is gone `send` does nothing and waits for nothing: who watches for that
         # must have its turn, however much there is to send.
         await asyncio.sleep(0)
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

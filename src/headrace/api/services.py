@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from headrace.access import authenticate, policy
     from headrace.api import http, operations
     from headrace.bus import engine
     from headrace.core import clock
     from headrace.core import limits as event_limits
-    from headrace.functions import service
+    from headrace.functions import history, service
     from headrace.resources import catalog
 
 
@@ -32,23 +32,6 @@ class Line(Protocol):
     def kind(self) -> str: ...
     @property
     def body(self) -> bytes: ...
-
-
-class Logs(Protocol):
-    """Where functions' logs are read; `store.ports.Records` satisfies it."""
-
-    async def read(
-        self,
-        stream: str,
-        *,
-        start_ms: int = 0,
-        stop_ms: int = 1 << 62,
-        request_id: str | None = None,
-        kind: str | None = None,
-        limit: int = 1000,
-    ) -> Sequence[Line]:
-        """Newest `limit` lines that fit, ascending by time."""
-        ...
 
 
 def _anybody(_request: http.Request) -> str:
@@ -73,6 +56,6 @@ class Services(msgspec.Struct):
     #: Every table of operations, for the compatibility table.
     tables: tuple[operations.Table, ...] = ()
     #: None: this server keeps no logs.
-    logs: Logs | None = None
+    logs: history.History | None = None
     #: Whose request it claims to be, unproven; "" where that makes no difference.
     account_of: Callable[[http.Request], str] = _anybody

@@ -1,9 +1,9 @@
 """The short way of a request: one whose body is small and whose answer is whole.
 
 Most requests are like that: an event, an invocation, an edit. They go from the parser to their face
-and back in one task and one write, without the messages of ASGI in between, which cost about half
-of what serving a small event does. Everything else (large, chunked, awaited or streamed bodies,
-upgrades, requests sent ahead) goes the long way, through uvicorn's cycle and `server`.
+and back in one task and one write, without the messages of ASGI in between. Everything else (large,
+chunked, awaited or streamed bodies, upgrades, requests sent ahead) goes the long way, through
+uvicorn's cycle and `server`.
 
 Owns what one such request is while it is worked on, and the bytes of its answer.
 """

@@ -36,6 +36,12 @@ WAITING_EVENTS_MAX = 65_536
 #: And their bytes; past it the same.
 WAITING_BYTES_MAX = 256 * 1024 * 1024
 
+#: A wall clock that went back by no more than this holds the times of the frames until it has
+#: caught up; one that went back further was wrong before, and the times follow it.
+HELD_MS_MAX = 2 * 3_600_000
+#: Steps back that are worth a word; clocks are set by less all the time.
+STEP_TOLD_MS = 5_000
+
 #: Called with every durable frame, in order: (frame, last position). Must not raise.
 Follower = Callable[[ports.Frame, ports.Position], None]
 
@@ -94,12 +100,18 @@ class Committer:
         clock: clocks.Clock,
         *,
         broken: Callable[[BaseException], None],
+        newest_ms: int = 0,
     ) -> None:
-        """broken: called once when the journal can take no more frames; the process should exit."""
+        """broken: called once when the journal can take no more frames; the process should exit.
+        newest_ms: time of the newest frame that is there.
+        """
         self._journal = journal
         self._ledger = ledger
         self._clock = clock
         self._broken = broken
+        self._newest_ms = newest_ms
+        #: The clock is behind the newest frame, and that was said.
+        self._told_behind = False
         self._waiting: deque[Entry] = deque()
         self._events = 0
         self._bytes = 0
@@ -261,7 +273,7 @@ class Committer:
 
     async def _write(self, batch: list[Entry], marks: dict[str, bytes | None]) -> None:
         frame = ports.Frame(
-            at_ms=self._clock.wall_ms(),
+            at_ms=self._now_ms(),
             events=tuple(record for entry in batch for record in entry.events),
             settlements=tuple(fact for entry in batch for fact in entry.settlements),
             marks=marks,
@@ -280,6 +292,29 @@ class Committer:
             raise
         self._applied(frame, last, batch)
 
+    def _now_ms(self) -> int:
+        """Return the time of the next frame: that of the wall clock, or that of the frame before
+        while the clock catches up with it."""
+        now_ms = self._clock.wall_ms()
+        behind_ms = self._newest_ms - now_ms
+        if behind_ms <= 0:
+            self._told_behind = False
+        elif behind_ms > HELD_MS_MAX:
+            log.warning(
+                "the clock is %d s behind the newest record; from here on the times of the log"
+                " follow it, and only positions say what came first", behind_ms // 1000,
+            )  # fmt: skip
+        else:
+            if behind_ms > STEP_TOLD_MS and not self._told_behind:
+                self._told_behind = True
+                log.warning(
+                    "the clock is %d s behind the newest record; the times of the log stand still"
+                    " until it has caught up", behind_ms // 1000,
+                )  # fmt: skip
+            return self._newest_ms
+        self._newest_ms = now_ms
+        return now_ms
+
     async def _write_without_events(self, batch: list[Entry]) -> None:
         """No room: entries with events are refused whole, the rest (acknowledgements, deletes) goes
         on."""
@@ -292,7 +327,7 @@ class Committer:
         if not rest:
             return
         frame = ports.Frame(
-            at_ms=self._clock.wall_ms(),
+            at_ms=self._now_ms(),
             settlements=tuple(fact for entry in rest for fact in entry.settlements),
         )
         try:

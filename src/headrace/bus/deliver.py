@@ -69,6 +69,7 @@ class Dispatcher:
         self._landed: list[lane.Flight] = []
         #: Lanes that are no more but for the attempts they had begun.
         self._ending: set[lane.Lane] = set()
+        self._told_gone = False
         #: Set when nothing is being attempted any more; only `close` waits for it.
         self._calm: asyncio.Event | None = None
         committer.followers.append(self.follow)
@@ -259,8 +260,8 @@ class Dispatcher:
         try:
             if facts:
                 self._committer.settle_all(facts)
-        except errors.Unavailable:
-            log.exception("%d settlements could not be written", len(facts))
+        except errors.Unavailable as fault:
+            self._unwritten(fault)
         self._serve_waiting()
         for taker in takers:
             taker.pump()
@@ -280,9 +281,17 @@ class Dispatcher:
                 return fact
         try:
             self._settle_otherwise(flight, outcome, fact)
-        except Exception:  # others that landed with it are settled all the same
-            log.exception("the end of an attempt could not be written")
+        except Exception as fault:  # others that landed with it are settled all the same
+            self._unwritten(fault)
         return None
+
+    def _unwritten(self, fault: Exception) -> None:
+        """The end of an attempt is in no frame; that the store is gone is told once."""
+        if not self._committer.failed:
+            log.error("the end of an attempt could not be written", exc_info=fault)
+        elif not self._told_gone:
+            self._told_gone = True
+            log.error("%s: attempts that end now are made again after the next start", fault)
 
     def _lost(self, flight: lane.Flight) -> None:
         """An attempt was given up; its delivery stays open."""

@@ -134,7 +134,8 @@ class Engine:
         self.ledger = ledgers.Ledger.load(opened.state)
         async for replayed in self._journal.replay(opened.at):
             self.ledger.apply(replayed.frame, replayed.last)
-        self._wire()
+        written = [segment.written_ms for segment in await self._journal.segments()]
+        self._wire(next((at_ms for at_ms in reversed(written) if at_ms), 0))
         for account in accounts:
             await self.postbox.open(account, self._registry)
             self.dispatcher.passive.add(self.postbox.addresses[account].dead_subscription)
@@ -147,10 +148,11 @@ class Engine:
             log.warning("dropped %d deliveries of a subscription that is gone", dropped)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="retention")
 
-    def _wire(self) -> None:
+    def _wire(self, newest_ms: int) -> None:
         self.committer = commit.Committer(
-            self._journal, self.ledger, self._clock, broken=self._wiring.broken
-        )
+            self._journal, self.ledger, self._clock, broken=self._wiring.broken,
+            newest_ms=newest_ms,
+        )  # fmt: skip
         self.dispatcher = deliver.Dispatcher(
             self._journal, self.committer, self.ledger, clock=self._clock, random=self._random,
             postbox=self.postbox, request_id=self._request_id,

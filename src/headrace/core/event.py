@@ -296,11 +296,11 @@ def _check_unique(
         return
     # Blanks between the members, as most clients write them: only the head is looked at. What is
     # cut off is the last value or the end of it, so the sum counts every member.
-    ends = data_raw is not None and raw.endswith(data_raw + b"}")
-    if ends and head + 1 == len(_bare(raw[: -len(data_raw or b"") - 1] + b"0}")):
-        return
-    bare = msgspec.json.format(raw, indent=-1)
-    if head + len(msgspec.json.format(data_raw, indent=-1) if data_raw else b"") == len(bare):
+    if data_raw and raw.endswith(data_raw + b"}"):
+        rest = raw[: -len(data_raw) - 1] + b"0}"
+        if head + 1 == len(_bare(rest)):
+            return
+    if head + len(_bare(data_raw or b"")) == len(_bare(raw)):
         return
     # Not the blanks: escapes make the text longer as well. Count.
     if untrusted.top_members(raw, bounds.depth_max) == len(values) + (data_raw is not None):

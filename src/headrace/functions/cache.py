@@ -98,8 +98,18 @@ class Packages:
         self._unpacked(digest, io.BytesIO(data))
         return digest
 
+    def digests(self) -> set[str]:
+        """Every digest that is unpacked here."""
+        if not self._root.exists():
+            return set()
+        suffix = f".{self._boot}"
+        names = {entry.name for entry in self._root.iterdir()}
+        return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+
     def remove(self, digest: str) -> None:
-        """Forget `digest`. Instances that run it already keep their view of it."""
+        """Forget `digest`. No instance may run it: its files are gone for them, too."""
+        with self._guard:
+            self._used.pop(digest, None)
         package.remove(self._place(digest))
 
     def _place(self, digest: str) -> Path:

@@ -47,7 +47,7 @@ class History:
         # Two rows at most stand for one log line, and for one record.
         rows = limit if kind is None else 2 * limit
         kept = await self._records.read(
-            stream, start_ms=start_ms, stop_ms=stop_ms, request_id=request_id, limit=rows
+            ports.LineQuery(stream, start_ms, stop_ms, request_id, limit=rows)
         )
         fitting = [line for line in shown(kept) if kind in (None, line.kind)]
         return fitting[max(0, len(fitting) - limit) :]

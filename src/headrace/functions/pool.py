@@ -188,10 +188,15 @@ class Pool:
         for request in reversed(again):
             group.queue[request] = now_us
             group.queue.move_to_end(request, last=False)
+        commands: list[Command] = []
         if group.queue:
             self._waiting[group.key] = None
+            # An instance that has nothing to do will never say that it is done.
+            while group.free and group.queue:
+                commands.extend(self._fill(group.free[-1], now_us))
         self._drop_if_empty(group)
-        return self._grow_all(now_us)
+        commands.extend(self._grow_all(now_us))
+        return commands
 
     def retire(self, key: Hashable) -> tuple[Sequence[int], Sequence[Command]]:
         """The group's code or configuration is no longer current: finish what runs, take nothing

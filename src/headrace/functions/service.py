@@ -137,9 +137,10 @@ class Functions:
             if life.instance is not None and life.deployment is deployment:
                 life.instance.cancel(ticket.number)
 
-    async def check_package(self, data: bytes) -> str:
-        """Unpack a package as instances will; return its sha256. Raises: errors.PackageInvalid."""
-        return await asyncio.to_thread(self._packages.check, data)
+    def code_in_use(self) -> set[str]:
+        """Digests of the code that instances run, or that requests may start next."""
+        held = [life.deployment for life in self._lives.values()]
+        return {one.function.code_sha256 for one in (*held, *self._deployments.open())}
 
     def refresh(self, account: str, name: str) -> None:
         """A function was changed or deleted: let instances of what it was go now rather than at the

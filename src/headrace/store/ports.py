@@ -423,6 +423,25 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
+class LineQuery(msgspec.Struct, frozen=True):
+    """Which lines of one stream `Records.read` is to return; None = any."""
+
+    stream: str
+    start_ms: int = 0
+    stop_ms: int = 1 << 62  # exclusive
+    request_id: str | None = None
+    kind: str | None = None
+    limit: int = 1000
+
+    def fits(self, at_ms: int, request_id: str, kind: str) -> bool:
+        """Whether it asks for this line of its stream."""
+        return (
+            self.start_ms <= at_ms < self.stop_ms
+            and self.request_id in (None, request_id)
+            and self.kind in (None, kind)
+        )
+
+
 def line_bytes(line: LogLine) -> int:
     """Return what a line takes of the bounds of `Records`."""
     return 64 + len(line.stream) + len(line.request_id) + len(line.body)
@@ -439,16 +458,7 @@ class Records(Protocol):
 
     def write(self, line: LogLine) -> None: ...
 
-    async def read(
-        self,
-        stream: str,
-        *,
-        start_ms: int = 0,
-        stop_ms: int = 1 << 62,
-        request_id: str | None = None,
-        kind: str | None = None,
-        limit: int = 1000,
-    ) -> list[LogLine]:
+    async def read(self, query: LineQuery) -> list[LogLine]:
         """Newest `limit` lines that fit, ascending by time; includes what is still buffered."""
         ...
 

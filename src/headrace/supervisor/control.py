@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -21,6 +22,8 @@ NAME: Final = "control"
 ASK_BYTES_MAX: Final = 16 * 1024
 #: Whoever connects must ask within this time.
 ASK_S_MAX: Final = 2.0
+#: Longest time for what runs, seconds.
+DRAIN_S_MAX: Final = 3600
 
 
 class Ask(msgspec.Struct, omit_defaults=True):
@@ -31,7 +34,7 @@ class Ask(msgspec.Struct, omit_defaults=True):
     #: Bring the data directory to the newest format, for good.
     finalize: bool = False
     #: Time for requests and attempts that run, seconds.
-    drain_s: float = 15.0
+    drain_s: Annotated[float, msgspec.Meta(ge=0, le=DRAIN_S_MAX)] = 15.0
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -62,9 +65,15 @@ class Asker:
 
     def hear(self) -> Ask:
         """Read the question. Raises: OSError, ValueError, msgspec.MsgspecError."""
-        self.connection.settimeout(ASK_S_MAX)
-        with self.connection.makefile("rb") as file:
-            return msgspec.json.decode(file.readline(ASK_BYTES_MAX), type=Ask)
+        ends_s = time.monotonic() + ASK_S_MAX
+        said = b""
+        while b"\n" not in said and len(said) < ASK_BYTES_MAX:
+            self.connection.settimeout(max(ends_s - time.monotonic(), 0.001))
+            more = self.connection.recv(ASK_BYTES_MAX)
+            if not more:
+                break
+            said += more
+        return msgspec.json.decode(said, type=Ask)
 
     def tell(self, answer: Answer) -> None:
         """Say a step; an operator who has gone away misses it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,8 @@ class Kept(msgspec.Struct, omit_defaults=True):
     channel: int | None = None
     #: What that worker is given for what runs, seconds.
     drain_s: float = 0.0
+    #: The socket that operators ask through; a version without this field makes another.
+    control: int | None = None
     #: Whoever asked for the upgrade and waits for its end.
     asker: int | None = None
     #: The program before, while there is a way back to it.
@@ -48,7 +50,7 @@ class Kept(msgspec.Struct, omit_defaults=True):
     failed: str = ""
 
     def descriptors(self) -> list[int]:
-        single = (self.listener, self.lock, self.channel, self.asker)
+        single = (self.listener, self.lock, self.channel, self.control, self.asker)
         return [*self.connections, *(one for one in single if one is not None)]
 
 
@@ -78,12 +80,12 @@ def leave(kept: Kept) -> int:
     return descriptor
 
 
-def found(environ: Mapping[str, str]) -> Kept | None:
+def found(environ: MutableMapping[str, str]) -> Kept | None:
     """Return what the program before has left, once; None for a start from nothing.
 
     Raises: errors.Unavailable when it cannot be read.
     """
-    number = environ.get(VARIABLE)
+    number = environ.pop(VARIABLE, None)  # no worker and no program that it starts needs it
     if number is None:
         return None
     try:
@@ -104,7 +106,9 @@ def found(environ: Mapping[str, str]) -> Kept | None:
 def this_program() -> list[str]:
     """Return the command line that runs this program, without its arguments."""
     own = len(sys.argv) - 1
-    return sys.orig_argv[:-own] if own else list(sys.orig_argv)
+    words = sys.orig_argv[:-own] if own else sys.orig_argv
+    # The first word is as it was typed, and not looked for in PATH again.
+    return [sys.executable, *words[1:]]
 
 
 def program_at(path: Path) -> list[str]:
@@ -142,10 +146,10 @@ def describe(program: Sequence[str], arguments: Sequence[str]) -> Version:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             raise Refused(f"{program[0]} does not start: {said[-1] if said else done.returncode}")
         return msgspec.json.decode(done.stdout, type=Version)
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        raise Refused(f"{program[0]} does not start: {fault}") from fault
     except msgspec.MsgspecError as fault:
         raise Refused(f"{program[0]} is no Headrace that can take over: {fault}") from fault
+    except (OSError, ValueError, subprocess.TimeoutExpired) as fault:  # of a word with a zero byte
+        raise Refused(f"{program[0]} does not start: {fault}") from fault
 
 
 def check(next: Version, format: int) -> None:

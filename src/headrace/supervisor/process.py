@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, MutableMapping
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -24,6 +24,7 @@ import msgspec
 
 import headrace
 from headrace import channel, serve, settings
+from headrace.store import ports
 from headrace.store.sqlite import directory
 from headrace.supervisor import control, handover, restarting
 from headrace.supervisor import worker as workers
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 #: A worker that does not answer requests for so long after its start has failed. A million open
 #: deliveries take less than a second (`./dev faults pending`).
 READY_S_MAX: Final = 300.0
+#: A change of format may have to write everything anew.
+FINALIZE_S_MAX: Final = 24 * 3600.0
 #: Time beyond its own limits after which a worker that should leave is killed.
 LEAVE_EXTRA_S: Final = 60.0
 
@@ -46,7 +49,7 @@ class Supervisor:
         self,
         config: settings.Settings,
         *,
-        environ: Mapping[str, str],
+        environ: MutableMapping[str, str],
         work: workers.Work,
         announce: Announce,
     ) -> None:
@@ -78,16 +81,14 @@ class Supervisor:
             kept = handover.found(self._environ)
             if kept is None:
                 self._begin(stack)
-            else:
-                self._take_over(stack, kept)
-            self._control = stack.enter_context(control.listen(self._data))
-            if kept is None:
                 self._start()
-            elif kept.worker is None:
+                return self._supervise()
+            self._take_over(stack, kept)
+            if kept.worker is None:
                 self._come_back(kept)
-            else:
-                self._relieve(kept)
-            return self._supervise()
+                return self._supervise()
+            code = self._relieve(kept)
+            return self._supervise() if code is None else code
 
     # -- the start --------------------------------------------------------------------------------
 
@@ -96,11 +97,19 @@ class Supervisor:
         stack.callback(lambda: os.close(self._lock))
         self._listener = stack.enter_context(serve.bind(self._config))
         self._lock = _above(self._lock, self._listener.fileno())
+        stack.callback(serve.forget_ready, self._config)  # a worker that is killed does not
+        self._control = stack.enter_context(control.listen(self._data))
 
     def _take_over(self, stack: contextlib.ExitStack, kept: handover.Kept) -> None:
         self._listener = stack.enter_context(socket.socket(fileno=kept.listener))
         self._lock = kept.lock
         stack.callback(lambda: os.close(self._lock))
+        stack.callback(serve.forget_ready, self._config)
+        self._control = stack.enter_context(
+            control.listen(self._data)
+            if kept.control is None
+            else socket.socket(fileno=kept.control)
+        )
         self._connections = kept.connections
         self._came_from = kept.came_from
         if kept.asker is not None:
@@ -195,9 +204,9 @@ class Supervisor:
                     self._stopping = _wants_stop(self._signals[0])
         return self._stopping
 
-    def _until_ready(self) -> bool:
+    def _until_ready(self, seconds: float = READY_S_MAX) -> bool:
         """Wait until the new worker answers requests; False when it ends instead."""
-        heard = self._hear(READY_S_MAX)
+        heard = self._hear(seconds)
         if heard is None or heard.word != channel.READY:
             return False
         self._ready(heard.body, first=False)
@@ -221,7 +230,7 @@ class Supervisor:
 
     # -- an upgrade -------------------------------------------------------------------------------
 
-    def _asked(self) -> None:
+    def _asked(self) -> int | None:
         connection, _ = self._control.accept()
         asker = control.Asker(connection)
         try:
@@ -229,19 +238,21 @@ class Supervisor:
         except (OSError, ValueError, msgspec.MsgspecError) as fault:
             asker.tell(control.Answer(f"This is no question: {fault}", done=True, ok=False))
             asker.close()
-            return
+            return None
         self._asker = asker
         try:
+            if self._stopping:
+                raise handover.Refused("the server is told to stop")
             if not self._worker.ready:
                 raise handover.Refused("the server is still starting", remedy="Ask again soon.")
             if asked.finalize:
-                self._finalize(asked)
-            else:
-                self._upgrade(asked)
+                return self._finalize(asked)
+            self._upgrade(asked)
         except handover.Refused as refused:
             self._answer(
                 control.Answer(refused.message, done=True, ok=False, remedy=refused.remedy)
             )
+        return None
 
     def _answer(self, answer: control.Answer) -> None:
         if self._asker is not None:
@@ -257,7 +268,7 @@ class Supervisor:
         """
         program = asked.program or handover.this_program()
         next = handover.describe(program, sys.argv[1:])
-        handover.check(next, directory.format_of(self._data))
+        handover.check(next, self._format())
         self._answer(control.Answer(f"version {next.version} starts", version=next.version))
         self._become(
             program,
@@ -268,34 +279,50 @@ class Supervisor:
             ),
         )  # fmt: skip
 
+    def _format(self) -> int:
+        """Raises: handover.Refused."""
+        try:
+            return directory.format_of(self._data)
+        except (ports.StoreError, OSError) as fault:
+            raise handover.Refused(str(fault), remedy="See `headrace doctor`.") from fault
+
     def _become(self, program: list[str], kept: handover.Kept) -> None:
         """Raises: handover.Refused when the program cannot be run, and everything is as before."""
         if self._asker is not None:
             kept.asker = self._asker.connection.fileno()
+        kept.control = self._control.fileno()
         environ = {**self._environ, handover.VARIABLE: str(handover.leave(kept))}
         # A signal between the two programs would end the process with its default action.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        if self._stopping or _wants_stop(self._signals[0]):
+            # One that came before, too, is held back until the next program looks.
+            signal.raise_signal(signal.SIGTERM)
+        workers.flush()
         try:
             os.execve(program[0], [*program, *sys.argv[1:]], environ)
         except OSError as fault:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             raise handover.Refused(f"{program[0]} cannot be run: {fault}") from fault
 
-    def _relieve(self, kept: handover.Kept) -> None:
-        """This program has begun: let the old worker go, and serve with one of our own."""
-        self._let_go(kept.drain_s)
+    def _relieve(self, kept: handover.Kept) -> int | None:
+        """This program has begun: let the old worker go, and serve with one of our own.
+
+        Return the exit code when the old one has ended for a reason of its own.
+        Raises: handover.Refused when this program does not start and the one before is gone.
+        """
+        code = self._let_go(kept.drain_s)
+        if code > 0:
+            return code
         self._start()
         if self._until_ready():
             self._taken_over()
-            return
+            return None
         if self._stopping:
-            return
+            return None
         failed = f"version {headrace.__version__} does not start"
         if not self._came_from:
             self._answer(control.Answer(failed, done=True, ok=False))
-            return  # its exit code becomes ours
+            return None  # its exit code becomes ours
         self._worker.wait()
         back = handover.Kept(
             handover.PROTOCOL, self._listener.fileno(), self._lock,
@@ -304,21 +331,24 @@ class Supervisor:
         log.critical("%s: back to %s", failed, self._came_from[0])
         self._become(self._came_from, back)
 
-    def _finalize(self, asked: control.Ask) -> None:
+    def _finalize(self, asked: control.Ask) -> int | None:
         """Bring the data directory to the newest format, between two workers.
 
+        Return the exit code when the first has ended for a reason of its own.
         Raises: handover.Refused.
         """
-        found = directory.format_of(self._data)
+        found = self._format()
         if found == directory.FORMAT:
             raise handover.Refused(f"the data directory has format {found}, there is no newer one")
-        self._let_go(asked.drain_s)
+        code = self._let_go(asked.drain_s)
+        if code > 0:
+            return code
         self._start(finalize=True)
-        if self._until_ready():
+        if self._until_ready(FINALIZE_S_MAX):
             self._taken_over()
-            return
+            return None
         if self._stopping:
-            return
+            return None
         self._worker.wait()
         self._start()
         self._until_ready()
@@ -327,17 +357,31 @@ class Supervisor:
             remedy="See the log of the server.",
         )
 
-    def _let_go(self, drain_s: float) -> None:
-        """End the worker, and keep the connections that nobody waits on."""
+    def _let_go(self, drain_s: float) -> int:
+        """End the worker, keep the connections that nobody waits on, return its exit code.
+
+        Above 0 it has given up, and no other may try: a store whose sync failed is not opened
+        again.
+        """
         self._answer(control.Answer("what runs comes to its end"))
-        self._worker.channel.tell(channel.LEAVE, str(drain_s).encode())
+        self._gap_began_s = 0.0
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has died meanwhile
+            self._worker.channel.tell(channel.LEAVE, str(drain_s).encode())
         while heard := self._hear(2 * drain_s + LEAVE_EXTRA_S):
             if heard.word == channel.PAUSED:
                 self._gap_began_s = time.monotonic()
             elif heard.word == channel.KEPT:
                 self._connections.extend(heard.descriptors)
-                self._worker.channel.tell(channel.TAKEN)
-        self._worker.wait()
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._worker.channel.tell(channel.TAKEN)
+        self._gap_began_s = self._gap_began_s or time.monotonic()  # it died without a word
+        code = self._worker.wait()
+        if code > 0:
+            text = f"the server process has ended with code {code}"
+            self._answer(
+                control.Answer(text, done=True, ok=False, remedy="See the log of the server.")
+            )
+        return code
 
     def _taken_over(self) -> None:
         gap_s = time.monotonic() - self._gap_began_s
@@ -383,7 +427,11 @@ def _noted(_number: int, _frame: FrameType | None) -> None:
 
 
 def _wants_stop(signals: socket.socket) -> bool:
-    return any(number in _STOPS for number in signals.recv(64))
+    """True when a signal to stop has come since this was asked last."""
+    try:
+        return any(number in _STOPS for number in signals.recv(64))
+    except BlockingIOError:
+        return False
 
 
 def _above(descriptor: int, other: int) -> int:

@@ -6,6 +6,7 @@ directory. Must never be made by a process that has threads.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -51,6 +52,7 @@ class Worker:
 
         private: what the child must not hold.
         """
+        _reap()
         here, there = channel.Channel.pair()
         parent = os.getpid()
         # What both share stays shared: a collection would write to every page.
@@ -75,6 +77,23 @@ class Worker:
         return os.waitstatus_to_exitcode(status)
 
 
+def _reap() -> None:
+    """Take leave of what dead workers left behind: where we are process 1, that is ours to do.
+
+    No worker lives when the next is made.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def flush() -> None:
+    """Write out what was said; whoever listened may have gone."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+
+
 def _live(work: Work, lent: serve.Lent) -> NoReturn:
     code = 1
     try:
@@ -87,8 +106,7 @@ def _live(work: Work, lent: serve.Lent) -> NoReturn:
     except BaseException:
         log.exception("the server process ends")
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         # Not the way out of the supervisor, whose frames are below us.
         os._exit(code)
 

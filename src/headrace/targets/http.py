@@ -20,13 +20,11 @@ import msgspec
 from headrace.core import clock as clocks
 from headrace.core import delivery
 from headrace.targets import egress as egresses
-from headrace.targets import resolving
+from headrace.targets import resolving, shares
 
-#: Connections to all HTTP targets; past it deliveries wait for one, in the time of their attempt.
-#: As many as there are attempts at once, so that targets that hang take none from the others.
+#: Connections to targets in use at a time, as many as there are attempts; which receiver has how
+#: many is said in `shares`. One attempt more waits for one, in the time it has.
 CONNECTIONS_MAX = 2_048
-#: Connections to one host; past it its deliveries wait.
-CONNECTIONS_PER_HOST_MAX = 64
 #: A response longer than this is not read to its end: the connection is closed instead.
 RESPONSE_BYTES_MAX = 64 * 1024
 #: Bytes of a response's header lines; a longer one fails the attempt.
@@ -47,6 +45,7 @@ class HttpClient:
     def __init__(self, egress: egresses.Egress) -> None:
         self._egress = egress
         self._session: aiohttp.ClientSession | None = None
+        self.shares = shares.Shares()
 
     def session(self) -> aiohttp.ClientSession:
         """Return the pool, opened on first use (it must be made inside the event loop)."""
@@ -57,7 +56,7 @@ class HttpClient:
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=CONNECTIONS_MAX,
-            limit_per_host=CONNECTIONS_PER_HOST_MAX,
+            limit_per_host=shares.CONNECTIONS_PER_HOST_MAX,
             use_dns_cache=False,
             resolver=resolving.PinningResolver(self._egress),
             socket_factory=self._checked_socket,
@@ -92,6 +91,8 @@ class HttpSender:
         self._url = url
         self._client = client
         self._clock = clock
+        #: Whose part of the connections its pushes take.
+        self._host = url.partition("://")[2].partition("/")[0]
 
     async def send(
         self, batch: Sequence[delivery.Message], deadline_us: int
@@ -116,7 +117,22 @@ class HttpSender:
     async def _post(
         self, url: str, payload: bytes, headers: dict[str, str], wait_s: float
     ) -> delivery.Outcome:
-        timeout = aiohttp.ClientTimeout(total=wait_s)
+        try:
+            began_us = self._clock.mono_us()
+            async with asyncio.timeout(wait_s):
+                await self._client.shares.take(self._host)
+        except TimeoutError:
+            return delivery.failed("down", 0, f"no connection was free within {wait_s:.1f} s")
+        try:
+            left_s = wait_s - (self._clock.mono_us() - began_us) / 1_000_000
+            return await self._exchange(url, payload, headers, left_s)
+        finally:
+            self._client.shares.give(self._host)
+
+    async def _exchange(
+        self, url: str, payload: bytes, headers: dict[str, str], wait_s: float
+    ) -> delivery.Outcome:
+        timeout = aiohttp.ClientTimeout(total=max(wait_s, 0.001))
         status = 0
         try:
             async with self._client.session().post(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from headrace import doctor, outside
 from headrace.resources import editing, model
 from headrace.store import ports
 from headrace.store.sqlite import Directory, SqliteJournal, SqliteRegistry
+from tests.faults import scaffold
 from tests.faults.calls import scripted, tracing
 
 #: Faults that a store goes on after, when they come once.
@@ -168,7 +168,7 @@ def files(folder: Path, books: Ledger, account: str = scripted.ACCOUNT) -> list[
         )
     if number is None and books.ready:
         found.append("the acknowledged rule is gone")
-    stored = stored_ids(folder)
+    stored = scaffold.stored_ids(folder)
     if lost := sorted(books.acked_ids - set(stored)):
         found.append(f"acknowledged and lost: {lost}")
     if phantom := sorted(set(stored) - books.sent_ids):
@@ -176,19 +176,6 @@ def files(folder: Path, books: Ledger, account: str = scripted.ACCOUNT) -> list[
     if len(stored) != len(set(stored)):
         found.append("an event is stored twice")
     return found + list(_bad_blobs(folder, books))
-
-
-def stored_ids(folder: Path) -> list[str]:
-    """Straight from the files: no code of the product stands between."""
-    found: list[str] = []
-    for path in sorted((folder / "shard-0000").glob("*.seg")):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        for (body,) in connection.execute("SELECT body FROM event WHERE generation >= 0"):
-            event = json.loads(body)
-            if event.get("source") == "faults":
-                found.append(event["id"])
-        connection.close()
-    return found
 
 
 def _bad_blobs(folder: Path, books: Ledger) -> Iterator[str]:

@@ -21,7 +21,7 @@ from typing import TextIO
 import msgspec
 
 from bench.rig import product
-from tests.faults import kill9
+from tests.faults import scaffold
 from tests.faults.calls import judging, lives, tracing
 
 #: What strikes in turn; later servers are struck later in their lives.
@@ -76,16 +76,14 @@ class _Server:
 
     def run(self) -> lives.Outcome:
         ready = self._home / "ready.json"
-        with kill9.process("receiver.py", str(self._home / "delivered")) as receiver:
-            assert receiver.stdout is not None
-            target = f"http://127.0.0.1:{int(receiver.stdout.readline())}/"
+        with scaffold.receiver(self._home / "delivered") as port:
             with (self._home / "server.log").open("wb") as log:
                 process = product.start(self._data, ready, log=log)
             server = product.read(ready)
             server.eventbridge(
                 "CreateRule", EventBusName="default", RuleName="push", Description="0",
                 FilterPattern='{"source":["faults"]}',
-                EventTargets=[{"Id": "t", "Type": "http", "Endpoint": target}],
+                EventTargets=[{"Id": "t", "Type": "http", "Endpoint": f"http://127.0.0.1:{port}/"}],
             )  # fmt: skip
             with tracing.attached(server.pid, self._log, [self._fault]):
                 started = time.monotonic()

@@ -70,7 +70,12 @@ def authenticator(
 
 
 def acs3(
-    body: bytes = b"", query: str = "a=1&b=2", *, date: str = "2026-01-02T03:04:05Z", **more: str
+    body: bytes = b"",
+    query: str = "a=1&b=2",
+    *,
+    date: str = "2026-01-02T03:04:05Z",
+    nonce: str = "n-1",
+    **more: str,
 ) -> Request:
     headers = signature.sign_acs3(
         ID,
@@ -82,7 +87,7 @@ def acs3(
         | {name.replace("_", "-"): value for name, value in more.items()},
         body=body,
         date=date,
-        nonce="n-1",
+        nonce=nonce,
     )
     return Request("POST", "/", query, pairs(headers), body)
 
@@ -447,6 +452,27 @@ def test_requests_dated_before_a_lost_table_are_stale() -> None:
     door, _ = authenticator(table=table)
     with pytest.raises(errors.RequestStale):
         door.authenticate(acs3())
+
+
+def test_a_replay_is_refused_after_the_clock_went_ahead_and_back() -> None:
+    """While it was ahead the nonce made room for others; back again, the date alone would do."""
+    door, wall = authenticator(table=nonces.Nonces.in_memory(1))
+    captured = acs3()
+    door.authenticate(captured)
+    wall.ms = NOW_MS + 3_600_000
+    door.authenticate(acs3(date="2026-01-02T04:04:05Z", nonce="of that hour"))
+    wall.ms = NOW_MS + 5_000
+    with pytest.raises(errors.RequestStale):
+        door.authenticate(captured)
+
+
+def test_a_stale_request_is_told_what_the_servers_clock_says() -> None:
+    """After a jump it is the server's that is wrong, and only it can say so."""
+    door, wall = authenticator()
+    wall.ms = NOW_MS + 365 * 86_400_000
+    with pytest.raises(errors.RequestStale, match="clock says 2027-01-02T03:04:05Z") as refused:
+        door.authenticate(acs3())
+    assert "headrace doctor" in refused.value.remedy
 
 
 def test_a_full_table_refuses_rather_than_forgets() -> None:

@@ -240,3 +240,49 @@ def test_the_table_has_its_room_on_the_disk_from_the_start(
     table = opened(path)
     assert path.stat().st_blocks * 512 >= 1024 * 8
     table.close()
+
+
+HOUR_MS = 3_600_000
+
+
+def test_what_was_in_date_before_the_clock_went_back_is_refused_by_its_date() -> None:
+    """An hour ahead, its nonce made room; back again, the request would be in date."""
+    table = nonces.Nonces.in_memory(nonces.BUCKET_SLOTS)
+    table.seen(NOW_MS)
+    use(table, "captured")
+    table.seen(NOW_MS + HOUR_MS)
+    for i in range(nonces.BUCKET_SLOTS):
+        use(table, str(i), NOW_MS + HOUR_MS, 10_000)
+    table.seen(NOW_MS + 3_000)
+    assert table.not_before_ms > NOW_MS
+    assert table.not_before_ms <= NOW_MS + 3_000, "who signs now is not refused"
+
+
+def test_a_small_step_back_refuses_only_what_was_out_of_date() -> None:
+    table = nonces.Nonces.in_memory(64)
+    table.seen(NOW_MS)
+    table.seen(NOW_MS - 1_000)
+    assert table.not_before_ms == NOW_MS // 1000 * 1000 - KEEP_MS // 2
+
+
+def test_a_clock_that_goes_on_refuses_nothing() -> None:
+    table = nonces.Nonces.in_memory(64)
+    for step in range(5):
+        table.seen(NOW_MS + step * HOUR_MS)
+    assert table.not_before_ms == 0
+
+
+def test_a_step_back_while_the_server_was_down_is_seen_at_the_start(tmp_path: Path) -> None:
+    first = opened(tmp_path / "nonces", first_start=True)
+    first.seen(NOW_MS + HOUR_MS)
+    first.close()
+    assert opened(tmp_path / "nonces").not_before_ms == NOW_MS // 1000 * 1000
+
+
+def test_nonces_of_an_hour_ahead_wait_for_the_clock_to_catch_up() -> None:
+    table = nonces.Nonces.in_memory(nonces.BUCKET_SLOTS)
+    use(table, "ahead", NOW_MS + HOUR_MS)
+    for round_ in range(40):
+        use(table, str(round_), NOW_MS + round_ * 20_000, 10_000)
+    with pytest.raises(errors.NonceUsed):
+        use(table, "ahead", NOW_MS + HOUR_MS - 60_000)

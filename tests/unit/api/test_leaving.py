@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
+from headrace.api import bounds, http, probes, routes, server, traffic
 from headrace.api import connection as connections
-from headrace.api import http, probes, routes, server, traffic
 from tests.unit.api import support
 from tests.unit.api.test_shortcut import Faces, post
 from tests.unit.api.test_uvicorn import answer, connection
@@ -153,6 +153,24 @@ async def test_half_a_request_is_waited_for(home: Home, faces: Faces) -> None:
         await next_answers(home, reader, writer, b"")
 
 
+@pytest.mark.parametrize("way", ["short", "long", "head"])
+async def test_half_a_request_is_not_waited_for_long(
+    home: Home, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(bounds, "LEAVE_PARTIAL_SECONDS_MAX", 0.05)
+    request = post("/short/x" if way == "head" else f"/{way}/x", b"{}")
+    async with connection(home.port) as (reader, writer):
+        writer.write(request[:30] if way == "head" else request[:-1])
+        await home.connected()
+        one = _some(home)
+        await support.until(lambda: bool(one._strays if way == "head" else one.cycle))
+        home.leave()
+        assert (await answer(reader))[0] == 408
+        assert await reader.read() == b""
+    await home.end()
+    assert not home.kept
+
+
 async def test_requests_sent_ahead_are_answered_by_the_one_who_read_them(
     home: Home, faces: Faces
 ) -> None:
@@ -204,19 +222,65 @@ async def test_a_client_that_wants_to_close_is_closed(home: Home, faces: Faces) 
     assert not home.kept
 
 
-async def test_without_descriptors_left_it_is_closed_like_any_other(
+async def test_without_descriptors_left_it_waits_for_one_and_is_served(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tried = 0
+
     def none_left(_: int) -> int:
+        nonlocal tried
+        tried += 1
         raise OSError(24, "Too many open files")
 
-    async with connection(home.port) as (reader, _):
+    async with connection(home.port) as (reader, writer):
         await home.connected()
-        monkeypatch.setattr(os, "dup", none_left)
+        with monkeypatch.context() as without:
+            without.setattr(os, "dup", none_left)
+            home.leave()
+            await support.until(lambda: tried > 1)
+            writer.write(post("/short/x", b"{}"))
+            assert (await answer(reader))[0] == 200
+            assert not home.kept
+        await home.end()
+        await next_answers(home, reader, writer, b"")
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 8", "Transfer-Encoding: chunked"])
+async def test_the_rest_of_a_body_that_nobody_waited_for_is_no_request_of_the_next(
+    home: Home, framing: str
+) -> None:
+    chunked = "chunked" in framing
+    async with connection(home.port) as (reader, writer):
+        await home.connected()
+        writer.write(f"PUT /nowhere HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
+        assert (await answer(reader))[0] == 404  # before its body is there
         home.leave()
-        assert await reader.read() == b""
-    await home.end()
-    assert not home.kept
+        await support.until(lambda: _some(home)._leaving)
+        assert not home.kept
+        writer.write(b"8\r\nGET / HT\r\n0\r\n\r\n" if chunked else b"GET / HT")
+        await home.end()
+        await next_answers(home, reader, writer, b"")
+
+
+async def test_a_connection_of_the_process_before_is_idle_and_no_new_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS_MAX", 0.01)
+    here, there = socket.socketpair()
+    with here:
+        loop = asyncio.get_running_loop()
+
+        def adopting() -> asyncio.Protocol:
+            state = home.server.server_state
+            protocol = home.bounded(home.server.config, state, app_state={})
+            protocol.adopted = True
+            return protocol
+
+        await loop.connect_accepted_socket(adopting, there)
+        assert _some(home)._deadline is None
+        idle = _some(home)._idle
+        assert idle is not None
+        assert idle.when() - loop.time() > 1
 
 
 def _some(home: Home) -> connections.Connection:

@@ -297,6 +297,36 @@ async def test_half_a_head_behind_another_request_is_not_waited_for(
         assert await reader.read() == b""
 
 
+@pytest.mark.parametrize("way", ["short", "long"])
+async def test_what_cannot_be_understood_does_not_cost_a_request_before_it_its_answer(
+    port: int, running: uvicorn.Server, faces: Faces, way: str
+) -> None:
+    faces.go.clear()
+    async with connection(port) as (reader, writer):
+        writer.write(post(f"/{way}/x", b"{}") + b"no request at all\r\n\r\n")
+        await support.until(lambda: bool(faces.requests))
+        (only,) = running.server_state.connections
+        await support.until(lambda: not only.cycle.keep_alive)  # all was read
+        faces.go.set()
+        status, head, body = await answer(reader)
+        assert (status, body) == (200, b"{}")
+        assert "connection: close" in head
+        assert await reader.read() == b""
+
+
+async def test_requests_sent_ahead_are_all_answered_before_the_connection_is_closed(
+    port: int, faces: Faces
+) -> None:
+    faces.go.clear()
+    async with connection(port) as (reader, writer):
+        writer.write(post("/short/1") + post("/long/2") + post("/short/3") + b"garbage\r\n\r\n")
+        await support.until(lambda: bool(faces.requests))
+        faces.go.set()
+        bodies = [(await answer(reader))[2] for _ in range(3)]
+        assert bodies == [b"/short/1", b"/long/2", b"/short/3"]
+        assert await reader.read() == b""
+
+
 async def test_idle_connection_keeps_nothing_of_its_last_request(
     port: int, running: uvicorn.Server
 ) -> None:
@@ -317,8 +347,10 @@ async def test_nothing_is_written_on_a_lost_connection_whatever_was_sent_ahead(
     monkeypatch.setattr(shortcut, "rendered", lambda given, *_, **__: rendered.append(given))
     faces.go.clear()
     async with connection(port) as (reader, writer):
-        writer.write(post("/short/x") + post("/short/x") + b"no request\r\n\r\n")
+        writer.write(post("/short/x") + post("/short/x"))
         await support.until(lambda: bool(faces.requests))
+        (lost,) = running.server_state.connections
+        lost.transport.close()
         assert await reader.read() == b""
         (task,) = running.server_state.tasks
         faces.go.set()

@@ -98,6 +98,8 @@ async def test_a_client_that_reads_slowly_gets_all_of_it(
         size, began = 0, loop.time()
         while piece := await loop.sock_recv(reading, 1 << 20):
             size += len(piece)
-            due = began + size / SIZE  # a second in all, five times the time to look
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            turn = asyncio.Event()
+            # A second in all, five times the time to look.
+            loop.call_at(began + size / SIZE, turn.set)
+            await turn.wait()
         assert size > SIZE

@@ -23,7 +23,7 @@ from headrace.api import assembly, services
 from headrace.api.eventbridge import control, dataplane
 from headrace.bus import engine
 from headrace.core import delivery, limits, signature
-from headrace.functions import invocation
+from headrace.functions import history, invocation
 from headrace.resources import catalog, model
 from headrace.store import memory
 from tests.unit.api import support
@@ -212,8 +212,6 @@ async def world(bounds: limits.Limits = limits.WIDE) -> AsyncIterator[World]:
     revision = await registry.open()
     records = catalog.Catalog(registry, clock, chance, region=REGION, bounds=bounds)
     receiver = Receiver()
-    logs = memory.MemoryRecords()
-    await logs.open()
 
     def sender_of(account: str, rule: model.Rule, target: model.Target) -> delivery.Sender:
         return receiver
@@ -249,7 +247,7 @@ async def world(bounds: limits.Limits = limits.WIDE) -> AsyncIterator[World]:
         random=chance,
         facts={"version": "0"},
         tables=(control.TABLE, dataplane.TABLE),
-        logs=logs,
+        logs=history.History(memory.MemoryRecords()),
     )
     app = assembly.build(
         container, registry=prometheus_client.CollectorRegistry(), unready=lambda: ""

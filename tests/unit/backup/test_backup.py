@@ -153,7 +153,7 @@ async def test_a_backup_of_a_directory_at_work_restores_to_the_same(
         revision = await owner.edit("b")
         number = await owner.registry.intern("a-name")
         owner.records.write(ports.LogLine(1_700_000_000_000, "f", "r", "log", b"said"))
-        assert await owner.records.read("f")
+        assert await owner.records.read(ports.LineQuery("f"))
         made = await back_up(data, dest)
         await owner.publish(3)
     assert made.manifest.revision == revision
@@ -164,7 +164,7 @@ async def test_a_backup_of_a_directory_at_work_restores_to_the_same(
         assert [v.key for v in again.registry.list("1/").items] == ["1/bus/b"]
         assert again.registry.interned("a-name") == number
         assert (await again.blobs.path(digest)).read_bytes() == b"code"
-        assert [line.body for line in await again.records.read("f")] == [b"said"]
+        assert [line.body for line in await again.records.read(ports.LineQuery("f"))] == [b"said"]
         assert await again.journal.verify() == []
         (more,) = await again.publish(1)
         assert more > positions[-1]

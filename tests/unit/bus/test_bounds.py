@@ -31,10 +31,7 @@ def test_detail_of_a_failure_fits_whatever_the_target_says(text: str) -> None:
 
 async def test_a_target_with_an_endless_error_text_gets_its_letter() -> None:
     async with world() as it:
-        it.targets["t"] = Target(delivery.failed("poisoned", 400, "\x01" * 5_000_000))
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(delivery.failed("poisoned", 400, "\x01" * 5_000_000)))
         assert it.broken == []
         assert it.engine.dead_letters.count(ACCOUNT) == 1
 
@@ -43,10 +40,7 @@ async def test_a_forwarded_body_that_no_frame_can_hold_ends_as_a_letter() -> Non
     async with world() as it:
         await it.catalog.create_queue(ACCOUNT, "inbox")
         forward = delivery.Forward("queue", "inbox", b"x" * (4 << 20))
-        it.targets["t"] = Target(delivery.Outcome(True, "ok", 201, forward=forward))
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(delivery.Outcome(True, "ok", 201, forward=forward)))
         assert it.engine.dead_letters.count(ACCOUNT) == 1
 
 

@@ -14,9 +14,14 @@ from headrace.store import memory, ports
 pytestmark = pytest.mark.anyio
 
 
+NOW_MS = 1_700_000_000_000
+
+
 class FixedClock:
+    ms = NOW_MS
+
     def wall_ms(self) -> int:
-        return 1_700_000_000_000
+        return self.ms
 
     def mono_us(self) -> int:
         return 0
@@ -29,14 +34,15 @@ def record(body: bytes = b"{}", *matches: int) -> ports.Record:
 class Bench:
     """A committer over a memory log, with everything it wrote."""
 
-    def __init__(self, log: memory.MemoryLog | None = None) -> None:
+    def __init__(self, log: memory.MemoryLog | None = None, *, newest_ms: int = 0) -> None:
         self.log = log or memory.MemoryLog()
         self.journal = memory.MemoryJournal(log=self.log)
         self.ledger = ledgers.Ledger()
         self.broken: list[BaseException] = []
+        self.clock = FixedClock()
         self.frames: list[ports.Frame] = []
         self.committer = commit.Committer(
-            self.journal, self.ledger, FixedClock(), broken=self.broken.append
+            self.journal, self.ledger, self.clock, broken=self.broken.append, newest_ms=newest_ms
         )
         self.committer.followers.append(lambda frame, last: self.frames.append(frame))
 
@@ -136,3 +142,42 @@ async def test_marks_go_into_the_frame_before_its_events_are_applied() -> None:
         bench.committer.mark("rules/1/7", None)
         await bench.committer.append((record(),))
         assert bench.frames[0].marks == {"rules/1/7": None}
+
+
+async def times(bench: Bench, *steps_ms: int) -> list[int]:
+    """Return how far from NOW_MS the frames are dated when the clock stands at each of `steps_ms`
+    from it."""
+    for step_ms in steps_ms:
+        bench.clock.ms = NOW_MS + step_ms
+        await bench.committer.append((record(),))
+    return [frame.at_ms - NOW_MS for frame in bench.frames]
+
+
+async def test_the_times_of_the_log_stand_still_until_a_clock_has_caught_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Bench() as bench:
+        hour_ms = 3_600_000
+        dated = await times(bench, 0, hour_ms, 5_000, 9_000, hour_ms + 1)
+        assert dated == [0, hour_ms, hour_ms, hour_ms, hour_ms + 1]
+    told = [entry.getMessage() for entry in caplog.records]
+    assert told == [
+        "the clock is 3595 s behind the newest record; the times of the log stand still until it"
+        " has caught up"
+    ]
+
+
+async def test_the_times_of_the_log_follow_a_clock_that_was_far_ahead(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else a year's slip would stop all times, and retention by them, for a year."""
+    async with Bench() as bench:
+        year_ms = 365 * 86_400_000
+        assert await times(bench, 0, year_ms, 10, 20) == [0, year_ms, 10, 20]
+    assert len(caplog.records) == 1
+    assert "only positions say what came first" in caplog.text
+
+
+async def test_times_go_on_from_the_newest_frame_of_the_last_life() -> None:
+    async with Bench(newest_ms=NOW_MS + 60_000) as bench:
+        assert await times(bench, 0, 70_000) == [60_000, 70_000]

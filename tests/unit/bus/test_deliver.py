@@ -79,22 +79,16 @@ async def test_a_wish_of_the_receiver_to_wait_longer_is_honoured() -> None:
 
 async def test_a_poisoned_event_is_dead_at_once_and_the_letter_holds_the_event() -> None:
     async with world() as it:
-        it.targets["t"] = Target(POISONED)
-        await it.rule("r", "t")
-        await it.publish("e1", data={"amount": 3})
-        await virtual_time.passes(1)
+        await it.attempted(Target(POISONED), data={"amount": 3})
         assert len(it.targets["t"].seen) == 1
-        letter = (await it.engine.dead_letters.list(ACCOUNT))[0]
+        letter = await it.only_letter()
         assert msgspec.json.decode(letter.event)["data"] == {"amount": 3}
 
 
 async def test_a_dead_letter_is_sent_again_and_closed_in_one_frame() -> None:
     async with world() as it:
-        it.targets["t"] = Target(POISONED, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
-        letter = (await it.engine.dead_letters.list(ACCOUNT))[0]
+        await it.attempted(Target(POISONED, OK))
+        letter = await it.only_letter()
         await it.engine.dead_letters.resend(ACCOUNT, [letter.id])
         await virtual_time.passes(1)
         assert it.targets["t"].ids == ["e1", "e1"]
@@ -246,10 +240,7 @@ async def test_a_forwarding_target_puts_its_message_and_settlement_in_one_frame(
     async with world() as it:
         await it.catalog.create_queue(ACCOUNT, "inbox")
         forward = delivery.Forward("queue", "inbox", b"hello")
-        it.targets["t"] = Target(delivery.Outcome(True, "ok", 201, forward=forward))
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(delivery.Outcome(True, "ok", 201, forward=forward)))
         messages = await it.engine.queues.peek(ACCOUNT, "inbox")
         assert [one.body for one in messages] == ["hello"]
         assert await it.engine.queues.purge(ACCOUNT, "inbox") == 1
@@ -263,7 +254,7 @@ async def test_a_forward_to_a_queue_that_is_gone_is_retried_and_then_dead() -> N
         await it.rule("r", "t")
         await it.publish("e1")
         await virtual_time.passes(100)
-        letter = (await it.engine.dead_letters.list(ACCOUNT))[0]
+        letter = await it.only_letter()
         assert "[404]the queue [nowhere] does not exist" in letter.error
 
 

@@ -16,7 +16,7 @@ from headrace.store import ports
 from headrace.store.settings import JournalSettings
 from tests import virtual_time
 from tests.unit.bus.test_races import DAY_S, fill_segment
-from tests.unit.bus.world import ACCOUNT, DOWN, OK, Target, world
+from tests.unit.bus.world import ACCOUNT, DOWN, OK, POISONED, Target, World, world
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +100,25 @@ async def test_a_request_of_several_frames_that_finds_no_room_is_refused_once(
         gc.collect()
         it.log.room_bytes = None
     assert unheard == []
+
+
+async def test_a_store_that_broke_is_told_once_whatever_ends_after_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = World()
+    await made.open()
+    ends = (OK, DOWN, OK, POISONED)
+    for second, end in enumerate(ends, 1):
+        made.targets[f"t{second}"] = Target(end, latency_s=second)
+    await made.rule("r", *made.targets)
+    await made.publish("e1")
+    await virtual_time.passes(0.5)
+    made.log.sync_fails = True
+    with pytest.raises(errors.Unavailable):
+        await made.publish("e2")
+    await virtual_time.passes(10)
+    assert [len(target.seen) for target in made.targets.values()] == [1] * len(ends)
+    (told,) = [record for record in caplog.records if record.name == "headrace.bus.deliver"]
+    assert told.exc_info is None
+    assert "after the next start" in told.message
+    await made.engine.close()

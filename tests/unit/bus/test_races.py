@@ -155,10 +155,7 @@ async def test_lane_that_found_the_common_memory_full_starts_its_event_all_the_s
 
 async def test_a_failed_read_costs_time_not_the_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     async with world() as it:
-        it.targets["t"] = Target(DOWN, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(DOWN, OK))
         journal = it.engine._journal  # pyright: ignore[reportPrivateUsage]
         real, left = journal.fetch, [1, 1]
 
@@ -326,11 +323,8 @@ async def test_a_sender_whose_inner_work_is_cancelled_costs_an_attempt() -> None
 
 async def test_a_letter_named_twice_in_one_call_is_sent_once() -> None:
     async with world() as it:
-        it.targets["t"] = Target(POISONED, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
-        letter = (await it.engine.dead_letters.list(ACCOUNT))[0]
+        await it.attempted(Target(POISONED, OK))
+        letter = await it.only_letter()
         await it.engine.dead_letters.resend(ACCOUNT, [letter.id, letter.id])
         await virtual_time.passes(1)
         assert it.targets["t"].ids == ["e1", "e1"]
@@ -338,11 +332,8 @@ async def test_a_letter_named_twice_in_one_call_is_sent_once() -> None:
 
 async def test_a_letter_sent_again_by_two_callers_at_once_is_sent_once() -> None:
     async with world() as it:
-        it.targets["t"] = Target(POISONED, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
-        letter = (await it.engine.dead_letters.list(ACCOUNT))[0]
+        await it.attempted(Target(POISONED, OK))
+        letter = await it.only_letter()
         resend = it.engine.dead_letters.resend
         answers = await asyncio.gather(
             resend(ACCOUNT, [letter.id]), resend(ACCOUNT, [letter.id]), return_exceptions=True

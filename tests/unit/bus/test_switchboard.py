@@ -136,10 +136,7 @@ async def test_a_retry_that_comes_due_while_paused_is_made_at_the_end_with_its_n
     switch: tuple[str, str],
 ) -> None:
     async with world() as it:
-        it.targets["t"] = Target(DOWN, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(DOWN, OK))
         await turn(it, switch)
         await virtual_time.passes(3_600)
         assert len(it.targets["t"].seen) == 1
@@ -152,10 +149,7 @@ async def test_a_retry_that_comes_due_while_paused_is_made_at_the_end_with_its_n
 
 async def test_a_retry_that_is_not_due_at_the_end_keeps_its_time() -> None:
     async with world() as it:
-        it.targets["t"] = Target(DOWN, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(DOWN, OK))
         await turn(it, ALL)
         await virtual_time.passes(5)
         await turn(it, ALL, on=False)
@@ -167,10 +161,7 @@ async def test_a_retry_that_is_not_due_at_the_end_keeps_its_time() -> None:
 async def test_no_attempt_is_used_up_however_long_the_pause() -> None:
     """After it all retries are still there, and then one dead letter."""
     async with world() as it:
-        it.targets["t"] = Target(DOWN)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(DOWN))
         for _ in range(50):
             await turn(it, THIS_TARGET)
             await virtual_time.passes(3_600)
@@ -184,10 +175,7 @@ async def test_no_attempt_is_used_up_however_long_the_pause() -> None:
 @pytest.mark.parametrize("switch", HOLDING, ids=lambda one: one[0])
 async def test_a_switch_outlives_a_crash_and_so_does_what_it_holds(switch: tuple[str, str]) -> None:
     async with world() as it:
-        it.targets["t"] = Target(DOWN, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(DOWN, OK))
         await turn(it, switch)
         await it.publish("e2")
         for _ in range(2):
@@ -296,10 +284,7 @@ async def test_trace_and_why_name_the_switch_of_what_waits() -> None:
 
 async def test_a_delivery_that_is_under_way_is_not_called_paused() -> None:
     async with world() as it:
-        it.targets["t"] = Target(OK, latency_s=5)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(OK, latency_s=5))
         await turn(it, ALL)
         last = (await it.engine.traces(ACCOUNT, "default", "e1"))[-1]
         assert (last.held_by, last.status) == ("", "[0]waiting")
@@ -331,10 +316,7 @@ async def test_only_read_only_refuses_changes_and_only_drain_refuses_calls() -> 
 async def test_deliveries_go_on_in_read_only_mode() -> None:
     """What was accepted is brought there; that is no change from outside."""
     async with world() as it:
-        it.targets["t"] = Target(DOWN, OK)
-        await it.rule("r", "t")
-        await it.publish("e1")
-        await virtual_time.passes(1)
+        await it.attempted(Target(DOWN, OK))
         await turn(it, READ_ONLY)
         await virtual_time.passes(100)
         assert len(it.targets["t"].seen) == 2

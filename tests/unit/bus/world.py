@@ -8,8 +8,8 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from headrace.bus import deadletters, retention
 from headrace.bus import engine as engines
-from headrace.bus import retention
 from headrace.core import delivery, event, limits
 from headrace.resources import catalog as catalogs
 from headrace.resources import inputs, model
@@ -140,6 +140,17 @@ class World:
         return [
             answer.position for answer in answers if isinstance(answer, engines.accept.Accepted)
         ]
+
+    async def attempted(self, target: Target, data: object = None) -> None:
+        """One rule to this target, one event, and the second in which it is attempted first."""
+        self.targets["t"] = target
+        await self.rule("r", "t")
+        await self.publish("e1", data=data)
+        await virtual_time.passes(1)
+
+    async def only_letter(self) -> deadletters.DeadLetter:
+        (letter,) = await self.engine.dead_letters.list(ACCOUNT)
+        return letter
 
     @property
     def balanced(self) -> bool:

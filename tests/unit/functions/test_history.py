@@ -30,7 +30,7 @@ async def filled() -> tuple[history.History, memory.MemoryRecords]:
 
 async def test_an_invocation_that_wrote_nothing_is_kept_in_one_line() -> None:
     _, records = await filled()
-    kinds = [line.kind for line in await records.read(STREAM)]
+    kinds = [line.kind for line in await records.read(ports.LineQuery(STREAM))]
     assert kinds == ["quiet", "log", "invocation", "quiet", "log", "invocation"]
 
 

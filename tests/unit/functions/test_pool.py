@@ -229,6 +229,23 @@ def test_death_sends_what_had_not_begun_to_another_instance() -> None:
     assert set(sim.ran.values()) == {1}, "nothing ran twice"
 
 
+def test_death_sends_what_had_not_begun_to_an_instance_that_has_nothing_to_do() -> None:
+    """One instance dies with requests sent ahead while the other is idle: it takes them at once."""
+    machine = pool.Pool(scaling.Limits(starts_max=2))
+    for request in (1, 2):
+        machine.request(0, request, "f", scaling.Settings())
+    machine.started(20 * MS, 1)
+    machine.done(20 * MS + 50, 1, 50)
+    machine.done(20 * MS + 100, 1, 50)
+    sent = [machine.request(21 * MS, request, "f", scaling.Settings()) for request in (3, 4, 5)]
+    assert sent == [(pool.Dispatch(request, 1, ahead=request > 3),) for request in (3, 4, 5)]
+    machine.started(22 * MS, 2)
+    assert machine.died(23 * MS, 1, (4, 5)) == [
+        pool.Dispatch(4, 2, ahead=False), pool.Dispatch(5, 2, ahead=True),
+    ]  # fmt: skip
+    assert not machine.waiting
+
+
 def test_retired_group_finishes_what_runs_and_hands_back_what_waits() -> None:
     sim = crowd.Crowd(limits(instances_per_group_max=1), service_us=lambda _: SECOND)
     sim.ask()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import stat
 import threading
@@ -49,7 +50,9 @@ def test_the_socket_of_a_dead_server_is_no_answer_and_not_in_the_way(tmp_path: P
         pass
 
 
-@pytest.mark.parametrize("said", [b"", b"upgrade!\n", b'{"drain_s": "x"}\n', b"\xff\n"])
+@pytest.mark.parametrize(
+    "said", [b"", b"upgrade!\n", b'{"drain_s": "x"}\n', b'{"drain_s": -1}\n', b"\xff\n"]
+)
 def test_what_is_no_question_is_refused(tmp_path: Path, said: bytes) -> None:
     here, there = socket.socketpair()
     with here:
@@ -69,6 +72,31 @@ def test_whoever_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(TimeoutError):
             asker.hear()
         asker.close()
+
+
+def test_whoever_says_a_byte_now_and_then_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control, "ASK_S_MAX", 0.05)
+    here, there = socket.socketpair()
+    asker = control.Asker(there)
+    ended = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            while not ended.wait(0.01):
+                here.send(b" ")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        with pytest.raises(TimeoutError):
+            asker.hear()
+    finally:
+        ended.set()
+        thread.join()
+        asker.close()
+        here.close()
 
 
 def test_an_operator_who_has_gone_away_stops_nothing() -> None:

@@ -36,6 +36,22 @@ def test_what_is_left_is_found_once_with_its_descriptors() -> None:
             os.close(one)
 
 
+def test_what_this_server_starts_does_not_find_it() -> None:
+    ends = os.pipe()
+    try:
+        environ = {handover.VARIABLE: str(handover.leave(kept_by(*ends)))}
+        handover.found(environ)
+        assert handover.VARIABLE not in environ
+    finally:
+        for one in ends:
+            os.close(one)
+
+
+def test_a_word_that_no_program_can_have_is_refused() -> None:
+    with pytest.raises(handover.Refused, match="does not start"):
+        handover.describe(["\0"], [])
+
+
 def test_a_start_from_nothing_finds_nothing() -> None:
     assert handover.found({}) is None
 
@@ -109,8 +125,9 @@ def test_a_program_is_named_by_its_environment_its_command_or_its_python(tmp_pat
 def test_this_program_is_what_runs_without_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["headrace", "up", "--port", "0"])
     monkeypatch.setattr(sys, "orig_argv", ["python3", "-m", "headrace", "up", "--port", "0"])
-    assert handover.this_program() == ["python3", "-m", "headrace"]
+    # Its own place: the word that was typed is one that only a shell finds.
+    assert handover.this_program() == [sys.executable, "-m", "headrace"]
     monkeypatch.setattr(sys, "argv", ["headrace"])
     monkeypatch.setattr(sys, "orig_argv", ["python3", "/usr/bin/headrace"])
-    assert handover.this_program() == ["python3", "/usr/bin/headrace"]
+    assert handover.this_program() == [sys.executable, "/usr/bin/headrace"]
     assert handover.this_version().version == headrace.__version__

@@ -22,6 +22,8 @@ from headrace.cli.show import tables
 if TYPE_CHECKING:
     from headrace import serve, settings
 
+log = logging.getLogger(__name__)
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -151,6 +153,7 @@ def _run(
     from headrace import channel, serve
     from headrace.supervisor import process
 
+    _hold_standard_streams()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     notes: list[Path] = []
 
@@ -159,10 +162,11 @@ def _run(
             notes.append(_remember(ready))
         except (OSError, RuntimeError) as fault:  # no home, or one that cannot be written
             print(f"Other terminals need HEADRACE_ENDPOINT and the key: {fault}", file=sys.stderr)
-        if first:
-            _show(ready)
-        else:
-            _show_again(ready)
+        try:
+            _show(ready) if first else _show_again(ready)
+        except OSError as fault:  # who has read it is gone: nobody is a reason to end
+            log.warning("nothing more can be said on standard output: %s", fault)
+            _silence()
 
     def work(lent: serve.Lent) -> int:
         def tell(ready: serve.Ready) -> None:
@@ -213,6 +217,24 @@ def _failing() -> Generator[None]:
         ) from fault
     except OSError as fault:
         raise failure.Failure(f"The server cannot start: {fault}.") from fault
+
+
+def _silence() -> None:
+    """Let standard output lead nowhere; what waits in it could not be written, either."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _hold_standard_streams() -> None:
+    """Open those that are closed: else a socket or a file of ours would get their number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _show_again(ready: serve.Ready) -> None:

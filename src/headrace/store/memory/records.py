@@ -29,26 +29,14 @@ class MemoryRecords:
             self._bytes -= ports.line_bytes(self._lines.popleft())
             self._dropped += 1
 
-    async def read(
-        self,
-        stream: str,
-        *,
-        start_ms: int = 0,
-        stop_ms: int = 1 << 62,
-        request_id: str | None = None,
-        kind: str | None = None,
-        limit: int = 1000,
-    ) -> list[ports.LogLine]:
+    async def read(self, query: ports.LineQuery) -> list[ports.LogLine]:
         fitting = [
             line
             for line in self._lines
-            if line.stream == stream
-            and start_ms <= line.at_ms < stop_ms
-            and (request_id is None or line.request_id == request_id)
-            and (kind is None or line.kind == kind)
+            if line.stream == query.stream and query.fits(line.at_ms, line.request_id, line.kind)
         ]
         fitting.sort(key=lambda line: line.at_ms)
-        return fitting[max(0, len(fitting) - limit) :]
+        return fitting[max(0, len(fitting) - query.limit) :]
 
     def dropped(self) -> int:
         return self._dropped

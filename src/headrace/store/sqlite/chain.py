@@ -38,12 +38,14 @@ def take(disk: disks.Disk, folder: Path, shard: int) -> Taken:
         connection = segments.open_to_write(disk, path)
         try:
             meta = _join(connection, path, shard, kept)
+            if meta.next is None:
+                _remove_unchained(disk, folder, kept)
+                # The name of the head's log: SQLite ignores it when its own sync fails.
+                disk.sync_directory(folder)
+                return Taken(connection, meta.epoch, kept)
         except BaseException:
             connection.close()
             raise
-        if meta.next is None:
-            _remove_unchained(disk, folder, kept)
-            return Taken(connection, meta.epoch, kept)
         connection.close()
         path = segments.path_of(folder, meta.next)
     raise ports.Corrupt(f"{path} is missing")

@@ -23,6 +23,9 @@ from headrace.store.sqlite import disk as disks
 #: The processes of a killed server let go of its lock one after the other, at most so long.
 LET_GO_S_MAX = 5.0
 
+#: A start that was cut short leaves these in a directory, and no VERSION yet.
+_BEFORE_VERSION = frozenset({"lock", "VERSION.new", "control"})
+
 #: What a new directory gets and `finalize` leads to, and the oldest this version works with.
 FORMAT = 1
 OLDEST = 1
@@ -144,7 +147,7 @@ def take_lock(path: Path) -> int:
     Raises: DirectoryHeld (names the process), DirectoryForeign.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    names = {entry.name for entry in os.scandir(path)} - {"lock", "VERSION.new"}
+    names = {entry.name for entry in os.scandir(path)} - _BEFORE_VERSION
     if names and "VERSION" not in names:
         raise DirectoryForeign(
             f"{path} is not empty and has no VERSION file: it is no data directory of Headrace"
@@ -188,29 +191,29 @@ def finalize(
 
 def _locked(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    ends_s = time.monotonic() + LET_GO_S_MAX
-    while not _try_lock(descriptor):
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        if _lives(holder) or time.monotonic() > ends_s:
-            os.close(descriptor)
-            raise DirectoryHeld(
-                f"{path.parent} is in use by the server with process id {holder or 'unknown'}"
-            )
-        time.sleep(0.01)  # no call waits for a lock and for a time at once
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
-
-
-def _try_lock(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        _lock(descriptor, path)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     except BaseException:
         os.close(descriptor)
         raise
-    return True
+    return descriptor
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    ends_s = time.monotonic() + LET_GO_S_MAX
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            if _lives(holder) or time.monotonic() > ends_s:
+                raise DirectoryHeld(
+                    f"{path.parent} is in use by the server with process id {holder or 'unknown'}"
+                ) from error
+        time.sleep(0.01)  # no call waits for a lock and for a time at once
 
 
 def _lives(holder: str) -> bool:

@@ -94,7 +94,7 @@ class Reader:
         row = self.connection.execute("SELECT subs FROM mset WHERE id = ?", (number,)).fetchone()
         if row is None:
             raise ports.Corrupt(f"{self.connection.filename}: no match set {number}")
-        matches = self._msets[number] = _msets_decoder.decode(row[0])
+        matches = self._msets[number] = matches_of(self.connection, number, row[0])
         return matches
 
     def _conditions(
@@ -129,6 +129,16 @@ class Reader:
         return [row[0] for row in rows]
 
 
+def matches_of(connection: disks.Connection, number: int, subs: Any) -> tuple[int, ...]:
+    """Return the subscriptions of a match set as its row has them."""
+    try:
+        return _msets_decoder.decode(subs)
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise ports.Corrupt(
+            f"{connection.filename}: match set {number} cannot be read: {error}"
+        ) from error
+
+
 class Walk:
     """A replay of one file, in steps, over one read transaction of a connection of its own."""
 
@@ -160,7 +170,7 @@ class Walk:
         found: list[ports.Replayed] = []
         weight = 0
         for row in self._frames:
-            found.append(self._frame(row))
+            found.append(self._whole(row))
             weight += 1 + row[2]
             if weight >= events:
                 break
@@ -175,6 +185,15 @@ class Walk:
         ):
             return header if header + events > after else header + events + 1
         return 0
+
+    def _whole(self, row: Sequence[Any]) -> ports.Replayed:
+        try:
+            return self._frame(row)
+        except (msgspec.MsgspecError, TypeError, ValueError, LookupError, OverflowError) as error:
+            # Rot can also change what a column is: a number or a text where bytes should be.
+            raise ports.Corrupt(
+                f"{self._connection.filename}: the frame at {row[0]} cannot be read: {error}"
+            ) from error
 
     def _frame(self, row: Sequence[Any]) -> ports.Replayed:
         header, at_ms, events, facts, marks, turns, body_crc, crc = row

@@ -60,24 +60,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[_Packed]).decode
 
 
-class _Sought(msgspec.Struct, frozen=True):
-    """What a reader asked for."""
-
-    stream: str
-    start_ms: int
-    stop_ms: int
-    request_id: str | None
-    kind: str | None
-    limit: int
-
-    def fits(self, at_ms: int, request_id: str, kind: str) -> bool:
-        return (
-            self.start_ms <= at_ms < self.stop_ms
-            and self.request_id in (None, request_id)
-            and self.kind in (None, kind)
-        )
-
-
 class SqliteRecords:
     """Satisfies `ports.Records`. Use from one event loop."""
 
@@ -114,19 +96,9 @@ class SqliteRecords:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._begin_flush)
 
-    async def read(
-        self,
-        stream: str,
-        *,
-        start_ms: int = 0,
-        stop_ms: int = 1 << 62,
-        request_id: str | None = None,
-        kind: str | None = None,
-        limit: int = 1000,
-    ) -> list[ports.LogLine]:
+    async def read(self, query: ports.LineQuery) -> list[ports.LogLine]:
         await self._flush()
-        sought = _Sought(stream, start_ms, stop_ms, request_id, kind, limit)
-        return await self._run(lambda: self._read(sought))
+        return await self._run(lambda: self._read(query))
 
     def dropped(self) -> int:
         return self._dropped
@@ -205,21 +177,21 @@ class SqliteRecords:
         self._open_file = (path, connection)
         return connection
 
-    def _read(self, sought: _Sought) -> list[ports.LogLine]:
+    def _read(self, query: ports.LineQuery) -> list[ports.LogLine]:
         found: list[ports.LogLine] = []
         for path in reversed(self._files()):
-            if not _may_hold(path, sought.start_ms, sought.stop_ms):
+            if not _may_hold(path, query.start_ms, query.stop_ms):
                 continue
             try:
-                found = _read_file(self._connection(path), sought) + found
+                found = _read_file(self._connection(path), query) + found
             except apsw.Error as error:
                 # One bad file must not hide the others.
                 self.failure = str(error)
                 self._close_file()
-            if len(found) >= sought.limit:
+            if len(found) >= query.limit:
                 break
         found.sort(key=_time_of)
-        return found[max(0, len(found) - sought.limit) :]
+        return found[max(0, len(found) - query.limit) :]
 
     def _drop_oldest(self) -> int:
         """Remove the oldest files until the rest fits and return how many lines went with them."""
@@ -282,40 +254,40 @@ def _row(stream: str, pack: list[_Packed]) -> tuple[str, int, int, int, bytes]:
     return stream, max(times), min(times), len(pack), _encode(pack)
 
 
-def _read_file(connection: disks.Connection, sought: _Sought) -> list[ports.LogLine]:
+def _read_file(connection: disks.Connection, query: ports.LineQuery) -> list[ports.LogLine]:
     """Return the newest lines of one file that fit, ascending by time, at most `limit`."""
     found: list[ports.LogLine] = []
     for last_ms, body in connection.execute(
         "SELECT last_ms, body FROM pack WHERE stream = ? AND last_ms >= ? AND first_ms < ?"
         " ORDER BY last_ms DESC, rowid DESC",
-        (sought.stream, sought.start_ms, sought.stop_ms),
+        (query.stream, query.start_ms, query.stop_ms),
     ):
         # A pack further back cannot hold a line as new as the oldest one that is kept.
-        if len(found) >= sought.limit and last_ms < found[-sought.limit].at_ms:
-            return found[-sought.limit :]
+        if len(found) >= query.limit and last_ms < found[-query.limit].at_ms:
+            return found[-query.limit :]
         older = [
-            ports.LogLine(at_ms, sought.stream, request_id, kind, data)
+            ports.LogLine(at_ms, query.stream, request_id, kind, data)
             for at_ms, request_id, kind, data in _decode(body)
-            if sought.fits(at_ms, request_id, kind)
+            if query.fits(at_ms, request_id, kind)
         ]
         found = older + found
         found.sort(key=_time_of)
-    found = _read_rows(connection, sought) + found
+    found = _read_rows(connection, query) + found
     found.sort(key=_time_of)
-    return found[max(0, len(found) - sought.limit) :]
+    return found[max(0, len(found) - query.limit) :]
 
 
-def _read_rows(connection: disks.Connection, sought: _Sought) -> list[ports.LogLine]:
+def _read_rows(connection: disks.Connection, query: ports.LineQuery) -> list[ports.LogLine]:
     """The same of the lines that are kept a row each."""
     found: list[ports.LogLine] = []
     for row in connection.execute(
         "SELECT at_ms, stream, request_id, kind, body FROM line WHERE stream = ?"
         " AND at_ms >= ? AND at_ms < ? ORDER BY at_ms DESC, rowid DESC",
-        (sought.stream, sought.start_ms, sought.stop_ms),
+        (query.stream, query.start_ms, query.stop_ms),
     ):
-        if sought.fits(row[0], row[2], row[3]):
+        if query.fits(row[0], row[2], row[3]):
             found.append(ports.LogLine(*row))
-        if len(found) >= sought.limit:
+        if len(found) >= query.limit:
             break
     found.reverse()
     return found

@@ -140,14 +140,13 @@ class SqliteRegistry:
             raise disks.translated(error, self._connection) from error
 
     def _load(self) -> _Loaded:
-        created = not self._path.exists()
         connection = self._connection = self._disk.create(self._path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         with self._transaction() as inside:
             inside.execute(_SCHEMA)
-        if created:
-            self._disk.sync_directory(self._path.parent)
+        # The file's name, and that of its log: SQLite ignores it when its own sync fails.
+        self._disk.sync_directory(self._path.parent)
         connection.execute("BEGIN")
         row = connection.execute("SELECT revision FROM meta").fetchone()
         assert row is not None, "the schema writes the row"

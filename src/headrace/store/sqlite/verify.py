@@ -1,10 +1,13 @@
 """Checking one file: SQLite's own check, then every frame against its sums; and how much of a
-broken segment is still what was written.
+broken segment is still what was written. Must never write to the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import apsw
@@ -41,36 +44,48 @@ def examine(disk: disks.Disk, path: Path) -> Examined:
     """Read a segment file whole."""
     examined = Examined(problems=[])
     try:
-        connection = disk.read(path)
-    except apsw.Error as error:
-        examined.problems.append(f"{path.name}: cannot be opened: {error}")
-        return examined
-    try:
-        examined.problems += [f"{path.name}: {text}" for text in _rows(connection)]
-        broken = [f"{path.name}: {text}" for text in _frames(connection, examined)]
-        examined.problems += broken[:SHOWN_MAX]
-        if len(broken) > SHOWN_MAX:
-            more = len(broken) - SHOWN_MAX
-            examined.problems.append(f"{path.name}: {more} more frames are not what was written")
-    except apsw.Error as error:
+        with recovered(disk, path) as connection:
+            examined.problems += [f"{path.name}: {text}" for text in _rows(connection)]
+            broken = [f"{path.name}: {text}" for text in _frames(connection, examined)]
+            examined.problems += broken[:SHOWN_MAX]
+            if len(broken) > SHOWN_MAX:
+                more = len(broken) - SHOWN_MAX
+                examined.problems.append(
+                    f"{path.name}: {more} more frames are not what was written"
+                )
+    except (apsw.Error, OSError) as error:
         examined.problems.append(f"{path.name}: cannot be read: {error}")
-    finally:
-        connection.close(True)
     return examined
 
 
 def database(disk: disks.Disk, path: Path) -> list[str]:
     """Return what SQLite says is wrong with a database file; empty when it is whole."""
     try:
-        connection = disk.read(path)
-    except apsw.Error as error:
-        return [f"{path.name}: cannot be opened: {error}"]
-    try:
-        return [f"{path.name}: {text}" for text in _integrity(connection)]
-    except apsw.Error as error:
+        with recovered(disk, path) as connection:
+            return [f"{path.name}: {text}" for text in _integrity(connection)]
+    except (apsw.Error, OSError) as error:
         return [f"{path.name}: cannot be read: {error}"]
-    finally:
-        connection.close(True)
+
+
+@contextlib.contextmanager
+def recovered(disk: disks.Disk, path: Path) -> Generator[disks.Connection]:
+    """Open a file to read it as the next start would.
+
+    What a crash left in the middle of a commit is rolled back in a copy.
+    """
+    with contextlib.ExitStack() as closing:
+        connection = disk.read(path)
+        closing.callback(connection.close, True)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except apsw.ReadOnlyError:
+            folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
+            for source in (path, Path(f"{path}-journal"), Path(f"{path}-wal")):
+                if source.exists():
+                    shutil.copyfile(source, folder / source.name)
+            connection = disk.write(folder / path.name)
+            closing.callback(connection.close, True)
+        yield connection
 
 
 def _integrity(connection: disks.Connection) -> list[str]:
@@ -105,13 +120,11 @@ def _frames(connection: disks.Connection, examined: Examined) -> Iterator[str]:
                 examined.whole += sum(len(one.frame.events) for one in replayed)
                 after = replayed[-1].last
             return
-        except (ports.Corrupt, msgspec.MsgspecError, TypeError, ValueError) as error:
+        except ports.Corrupt as error:
             if step > 1:
                 step = 1  # the broken one is among many: once more from there, one by one
                 continue
-            # Rot can also change what a column is: a number or a text where bytes should be.
-            known = isinstance(error, ports.Corrupt)
-            yield str(error) if known else f"the frame after {after} cannot be read: {error}"
+            yield str(error)
         finally:
             connection.execute("ROLLBACK")
         passed = _past_the_next(connection, after)

@@ -17,15 +17,14 @@ import msgspec
 
 from headrace.store import frames, ports
 from headrace.store.settings import JournalSettings
-from headrace.store.sqlite import chain
+from headrace.store.sqlite import chain, reading
 from headrace.store.sqlite import disk as disks
 from headrace.store.sqlite import room as rooms
 from headrace.store.sqlite import segment as segments
 from headrace.store.sqlite import wal as wals
 
-#: One statement takes so many events. Every statement gives up the interpreter's lock and takes it
-#: back, for which the event loop has to make way: one per frame instead of one per event saves more
-#: than the writing itself costs.
+#: One statement takes so many events: every statement gives up the interpreter's lock and takes it
+#: back, for which the event loop has to make way.
 _INSERT_EVENTS_MAX = 32
 _INSERT_EVENTS = tuple(
     "INSERT INTO event VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)
@@ -92,7 +91,7 @@ class Writer:
         self._epoch, self.segments = taken.epoch, tuple(taken.segments)
         self.wal.watch(connection)
         self._msets = {
-            tuple(msgspec.json.decode(subs, type=list[int])): number
+            reading.matches_of(connection, number, subs): number
             for number, subs in connection.execute("SELECT id, subs FROM mset")
         }
         at, state = self._newest_snapshot(connection)
@@ -330,7 +329,6 @@ class Writer:
         self.prepare_next()
         segments.remove(self._disk, path)
         self._disk.rename(self.next_path, path)
-        self._disk.sync_directory(self.folder)
         begun = segments.Segment(path, first, self.head.last)
         begun.at, state = snapshot if snapshot is not None else self._newest_snapshot(old)
         begun.has_state = state is not None
@@ -342,6 +340,8 @@ class Writer:
             marks = list(old.execute("SELECT name, value FROM mark"))
             fresh.executemany("INSERT INTO mark VALUES (?, ?)", marks)
             fresh.execute("COMMIT")
+            # The file's name, and that of its log: SQLite ignores it when its own sync fails.
+            self._disk.sync_directory(self.folder)
         except BaseException:
             fresh.close()
             raise

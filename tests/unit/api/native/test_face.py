@@ -11,7 +11,6 @@ import pytest
 from headrace.api import bounds
 from headrace.core import delivery
 from headrace.resources import inputs
-from headrace.store import ports
 from tests.unit.api import support
 from tests.unit.api import world as worlds
 
@@ -235,12 +234,12 @@ async def make_function(world: worlds.World, name: str) -> None:
 
 async def test_logs_of_a_function_are_read_by_invocation(world: worlds.World) -> None:
     await make_function(world, "shout")
-    logs: Any = world.services.logs
+    logs = world.services.logs
+    assert logs is not None
     stream = f"{worlds.ACCOUNT}/function/shout"
     for number in (1, 2):
-        logs.write(ports.LogLine(number, stream, f"r{number}", "log", b"hello \xff"))
-        logs.write(ports.LogLine(number, stream, f"r{number}", "invocation", b'{"ms":1}'))
-    logs.write(ports.LogLine(1, stream + "2", "r1", "log", b"another's"))
+        logs.note(number, stream, f"r{number}", b"hello \xff", b'{"ms":1}')
+    logs.note(1, stream + "2", "r1", b"another's", b"{}")
     _, answer = await world.native("GET", "/functions/shout/logs", query="request_id=r2")
     assert answer["lines"] == [
         {"at_ms": 2, "request_id": "r2", "kind": "log", "text": "hello \ufffd"},

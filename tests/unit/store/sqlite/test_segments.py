@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,22 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     yield made
     await made.close()
     made.executor.shutdown()
+
+
+class Noting(disks.Disk):
+    """Notes which files had a name each time a directory was synced; may fail from there on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.synced: list[set[str]] = []
+        self.fails_at = ""
+
+    def sync_directory(self, path: Path) -> None:
+        names = {one.name for one in path.iterdir()}
+        if self.fails_at in names:
+            raise OSError(errno.EIO, "Input/output error")
+        super().sync_directory(path)
+        self.synced.append(names)
 
 
 async def fill(journal: SqliteJournal, count: int) -> list[ports.Position]:
@@ -209,6 +226,67 @@ async def test_a_damaged_frame_stops_a_replay(bench: Bench) -> None:
     journal = await bench.open()
     with pytest.raises(ports.Corrupt):
         await replayed(journal, bodies=False)
+
+
+@pytest.mark.parametrize(
+    "rot",
+    [
+        "UPDATE event SET generation = 'x' WHERE pos = 6",
+        "UPDATE event SET body = 7 WHERE pos = 6",
+        "UPDATE frame SET events = 'x' WHERE pos = 5",
+        "UPDATE frame SET marks = 'x' WHERE pos = 5",
+        "UPDATE frame SET turns = 7 WHERE pos = 5",
+        "UPDATE mset SET subs = 'x'",
+        "UPDATE mset SET subs = 7",
+    ],
+)
+async def test_a_column_that_became_something_else_stops_a_start_or_a_replay_by_name(
+    bench: Bench, rot: str
+) -> None:
+    """Rot can also change what a column is: a number or a text where bytes should be."""
+    journal = await bench.open()
+    await fill(journal, 5)
+    await bench.close()
+    connection = apsw.Connection(str(bench.folder / "000000000000.seg"))
+    connection.execute(rot)
+    assert connection.changes()
+    connection.close()
+    with pytest.raises(ports.Corrupt, match=r"000000000000\.seg"):
+        await replayed(await bench.open())
+
+
+async def test_the_name_of_the_log_is_durable_before_anything_is_acknowledged(
+    bench: Bench,
+) -> None:
+    """SQLite syncs the directory of a log it makes, and ignores a failure."""
+    for _ in range(2):  # a start finds no log after a clean end
+        bench.directory.disk = disk = Noting()
+        await bench.open()
+        assert disk.synced[-1] >= {"000000000000.seg", "000000000000.seg-wal"}
+        await bench.close()
+    journal = await bench.open()
+    disk.synced.clear()
+    await fill(journal, 15)
+    (log,) = {name for name in bench.names() if name.endswith(".seg-wal")} - {
+        "000000000000.seg-wal"
+    }
+    assert any(log in names for names in disk.synced)
+
+
+async def test_a_directory_that_cannot_be_synced_refuses_the_start(bench: Bench) -> None:
+    bench.directory.disk = disk = Noting()
+    disk.fails_at = "000000000000.seg-wal"
+    with pytest.raises(ports.Broken):
+        await bench.open()
+
+
+async def test_a_directory_that_cannot_be_synced_ends_the_writing_at_a_roll(bench: Bench) -> None:
+    bench.directory.disk = disk = Noting()
+    journal = await bench.open()
+    disk.fails_at = "000000000021.seg-wal"
+    with pytest.raises(ports.Broken):
+        await fill(journal, 15)
+    assert not any("000000000021.seg-wal" in names for names in disk.synced)
 
 
 async def test_the_log_is_emptied_at_its_high_water_mark(bench: Bench) -> None:

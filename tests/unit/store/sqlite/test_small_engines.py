@@ -74,12 +74,12 @@ async def test_lines_that_cannot_be_written_are_counted_and_later_ones_are_kept(
     disk.record.fault = lambda kind, path: apsw.FullError() if kind == "write" else None
     for _ in range(3):
         records.write(line)
-    assert await records.read("a/f") == []
+    assert await records.read(ports.LineQuery("a/f")) == []
     disk.record.fault = None
     assert records.dropped() == 3
     assert records.failure is not None
     records.write(line)
-    assert await records.read("a/f") == [line], records.failure
+    assert await records.read(ports.LineQuery("a/f")) == [line], records.failure
     await records.close()
 
 
@@ -88,7 +88,7 @@ async def test_a_burst_past_the_buffer_drops_the_oldest(tmp_path: Path) -> None:
     await records.open()
     for number in range(100):
         records.write(ports.LogLine(number, "a/f", "r", "log", bytes(1_000)))
-    kept = await records.read("a/f")
+    kept = await records.read(ports.LineQuery("a/f"))
     assert [line.at_ms for line in kept] == list(range(100 - len(kept), 100))
     assert 0 < len(kept) < 12
     assert records.dropped() == 100 - len(kept)
@@ -104,7 +104,7 @@ async def test_lines_are_written_without_being_asked_for(tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "records").iterdir()] == ["2026-11-23T17.db"]
     again = SqliteRecords(Directory.open(tmp_path, lock=False))
     await again.open()
-    assert len(await again.read("a/f")) == 1
+    assert len(await again.read(ports.LineQuery("a/f"))) == 1
     await again.close()
 
 
@@ -126,12 +126,14 @@ async def test_lines_that_an_earlier_version_kept_a_row_each_are_still_read(tmp_
     await records.open()
     for number in range(10, 20):
         records.write(ports.LogLine(number, "a/f", f"r{number}", "log", b"new"))
-    assert [line.at_ms for line in await records.read("a/f")] == list(range(20))
-    newest = await records.read("a/f", limit=13)
+    assert [line.at_ms for line in await records.read(ports.LineQuery("a/f"))] == list(range(20))
+    newest = await records.read(ports.LineQuery("a/f", limit=13))
     assert [(line.at_ms, line.body) for line in newest][:4] == [
         (7, b"old"), (8, b"old"), (9, b"old"), (10, b"new"),
     ]  # fmt: skip
-    assert [line.at_ms for line in await records.read("a/f", request_id="r4")] == [4]
+    assert [line.at_ms for line in await records.read(ports.LineQuery("a/f", request_id="r4"))] == [
+        4
+    ]
     await records.close()
 
 
@@ -143,8 +145,8 @@ async def test_the_newest_lines_are_found_when_the_clock_went_back_between_packs
     for at_ms in (500, 100, 900, 50, 700):
         for number in range(3):
             records.write(ports.LogLine(at_ms + number, "a/f", "r", "log", b"x"))
-        await records.read("a/f", limit=1)  # each burst into a pack of its own
-    kept = await records.read("a/f", limit=7)
+        await records.read(ports.LineQuery("a/f", limit=1))  # each burst into a pack of its own
+    kept = await records.read(ports.LineQuery("a/f", limit=7))
     assert [line.at_ms for line in kept] == [502, 700, 701, 702, 900, 901, 902]
     await records.close()
 
@@ -154,7 +156,7 @@ async def test_a_burst_larger_than_a_pack_keeps_its_order(tmp_path: Path) -> Non
     await records.open()
     for number in range(2_000):
         records.write(ports.LogLine(7, f"a/{number % 2}", str(number), "log", bytes(number)))
-    kept = await records.read("a/1", limit=5_000)
+    kept = await records.read(ports.LineQuery("a/1", limit=5_000))
     assert [line.request_id for line in kept] == [str(number) for number in range(1, 2_000, 2)]
     assert [len(line.body) for line in kept] == list(range(1, 2_000, 2))
     await records.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.faults import all as rows
 from tests.house import tree
 from tests.simulation import __main__ as simulation
 
@@ -49,3 +51,30 @@ def test_the_list_of_invariants_is_that_of_the_checks() -> None:
 
 def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def test_only_a_large_run_is_kept_for_the_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        simulation.main(["--seeds", "10", "--save"])
+    assert "--seeds 10000" in capsys.readouterr().err
+
+
+def test_a_large_run_is_kept_as_the_row_that_the_page_shows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(simulation, "SEEDS_FULL", 2)
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    assert simulation.main(["--seeds", "2", "--save"]) == 0
+    kept = json.loads((tmp_path / "sim.json").read_text())
+    assert kept["arguments"] == ["--seeds", "2"]
+    assert kept["figures"]["seeds"] == 2
+    assert kept["seconds"] > 0
+
+
+def test_a_large_run_that_takes_too_long_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(simulation, "SEEDS_FULL", 2)
+    monkeypatch.setattr(simulation, "SECONDS_FULL_MAX", 0)
+    assert simulation.main(["--seeds", "2"]) == 1
+    assert json.loads(capsys.readouterr().out)["figures"]["breaks"] == 0
