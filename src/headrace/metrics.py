@@ -1,6 +1,7 @@
 """The books as Prometheus families: both conservation laws, the store, the functions.
 
-Reads when asked, counts nothing of its own. Label sets are bounded by the resources that exist.
+Reads when asked, counts nothing of its own. Label sets are bounded: whoever collects them pays for
+each, so all together stay below 10,000.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from headrace.bus import engine as engines
 from headrace.functions import service
 from headrace.resources import switches
 
-#: Subscriptions and rules shown one by one; past it only the sums are.
-SERIES_MAX = 2_000
+#: Subscriptions shown one by one, with six series each; the rest is summed as "other".
+SUBSCRIPTIONS_SHOWN_MAX = 1_000
+#: Rules shown one by one, with two series each; the rest is summed as "other".
+RULES_SHOWN_MAX = 1_000
+OTHER = "other"
 
 _CLOSED = ("delivered", "dead", "dropped", "moved_out")
 
@@ -28,8 +32,8 @@ class Books:
 
     def collect(self) -> Iterator[prometheus.Metric]:
         books = self._engine.books()
-        yield from _law_one(books.subscriptions[:SERIES_MAX])
-        yield from _law_two(books.rules[:SERIES_MAX])
+        yield from _law_one(books.subscriptions)
+        yield from _law_two(books.rules)
         balanced = prometheus.GaugeMetricFamily(
             "headrace_books_balanced", "1 while both conservation laws hold."
         )
@@ -114,12 +118,18 @@ def _law_one(rows: list[engines.conservation.SubscriptionBooks]) -> Iterator[pro
     pending = prometheus.GaugeMetricFamily(
         "headrace_deliveries_open", "Deliveries under way or waiting.", labels=("subscription",)
     )
-    for row in rows:
-        name = row.name or str(row.subscription)
-        opened.add_metric((name,), row.enqueued + row.carried_in)
-        pending.add_metric((name,), row.open)
-        for how in _CLOSED:
-            closed.add_metric((name, how), getattr(row, how))
+    named = [
+        (
+            row.name or str(row.subscription),
+            [row.enqueued + row.carried_in, row.open, *(getattr(row, how) for how in _CLOSED)],
+        )
+        for row in rows
+    ]
+    for name, (began, open_, *ended) in _summed(named, SUBSCRIPTIONS_SHOWN_MAX):
+        opened.add_metric((name,), began)
+        pending.add_metric((name,), open_)
+        for how, count in zip(_CLOSED, ended, strict=True):
+            closed.add_metric((name, how), count)
     yield from (opened, closed, pending)
 
 
@@ -127,8 +137,16 @@ def _law_two(rows: list[engines.conservation.RuleBooks]) -> Iterator[prometheus.
     family = prometheus.CounterMetricFamily(
         "headrace_rule_events", "Events a rule was asked about.", labels=("rule", "verdict")
     )
-    for row in rows:
-        name = row.name or str(row.rule)
-        family.add_metric((name, "matched"), row.matched)
-        family.add_metric((name, "filtered"), row.filtered)
+    named = [(row.name or str(row.rule), [row.matched, row.filtered]) for row in rows]
+    for name, (matched, filtered) in _summed(named, RULES_SHOWN_MAX):
+        family.add_metric((name, "matched"), matched)
+        family.add_metric((name, "filtered"), filtered)
     yield family
+
+
+def _summed(named: list[tuple[str, list[int]]], most: int) -> list[tuple[str, list[int]]]:
+    """The first `most` as they are, all others as one."""
+    if len(named) <= most:
+        return named
+    sums = [sum(column) for column in zip(*(counts for _, counts in named[most:]), strict=True)]
+    return [*named[:most], (OTHER, sums)]

@@ -159,6 +159,10 @@ class Routing:
             self._write_mark(made)
         return made
 
+    def reads_data(self, account: str, bus: str) -> bool:
+        """True when the rules of a bus look beyond an event's attributes."""
+        return self.is_numbered(account, bus) and self.current(account, bus).reads_data
+
     def rules(self, account: str, bus: str) -> list[Routed]:
         return list(self._rules.get((account, bus), {}).values())
 

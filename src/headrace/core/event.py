@@ -20,7 +20,10 @@ from headrace.core import attributes, errors, jsontext, limits, untrusted
 #: Content type of an event that names none. Source: EventBridge "Event overview".
 CONTENT_TYPE = "application/json; charset=utf-8"
 #: Bounds for an event that was accepted once: stamping made it longer.
-STORED = limits.Limits(event_bytes_max=16 * limits.MIB, members_max=100_000, extensions_max=1_024)
+STORED = limits.Limits(
+    event_bytes_max=16 * limits.MIB, members_max=100_000, values_max=16 * limits.MIB,
+    extensions_max=1_024,
+)  # fmt: skip
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -154,6 +157,7 @@ def parse_batch(raw: bytes, bounds: limits.Limits) -> list[Event | errors.EventR
         raise errors.PayloadTooLarge(
             f"The request is larger than {bounds.request_bytes_max} bytes.", got=len(raw)
         )
+    check_values(raw, bounds)
     members = _members(raw)
     if len(members) > bounds.request_events_max:
         raise errors.InvalidInput(
@@ -163,6 +167,18 @@ def parse_batch(raw: bytes, bounds: limits.Limits) -> list[Event | errors.EventR
             got=len(members),
         )
     return [_parsed(bytes(member), bounds) for member in members]
+
+
+def check_values(raw: bytes, bounds: limits.Limits) -> None:
+    """Refuse a request of too many values before anything is made of them.
+
+    raw: JSON text, valid or not.  Raises: InvalidInput.
+    """
+    most = bounds.request_values_max
+    if len(raw) > most and untrusted.has_values(raw, most):
+        raise errors.InvalidInput(
+            f"The events of a request may hold {most} values.", field="events", expected=most
+        )
 
 
 def build(fields: Mapping[str, Any], bounds: limits.Limits) -> Event:

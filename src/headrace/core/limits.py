@@ -35,6 +35,11 @@ class Limits(msgspec.Struct, frozen=True):
     #: Object members in one event, all levels together. More: the entry gets
     #: `JsonAttributeInvalid`.
     members_max: int = 10_000
+    #: Commas between members and elements in one event, all levels together. More: the entry gets
+    #: `JsonAttributeInvalid`. What reads an event takes time for each.
+    values_max: int = 30_000
+    #: The same for all events of one request; more are refused together, nothing is stored.
+    request_values_max: int = 100_000
     #: Digits of one number. More: the entry gets `JsonAttributeInvalid`.
     number_digits_max: int = 4_000
     #: Characters of an event's id. A longer one: the entry gets `EventInvalid`, the others are

@@ -1,9 +1,9 @@
 """Bounds on JSON text from outside, checked on the bytes before anything builds objects from them.
 
-Owns depth, member and digit counts and the search for the members of a broken batch. Everything
-here runs at the speed of the interpreter's byte routines, so that a hostile megabyte cannot hold
-the event loop; it must never decode a value, and expects text whose syntax was checked (`members`
-excepted).
+Owns depth, member, value and digit counts and the search for the members of a broken batch.
+Everything here runs at the speed of the interpreter's byte routines, so that a hostile megabyte
+cannot hold the event loop; it must never decode a value, and expects text whose syntax was checked
+(`members` and `has_values` excepted).
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def check(raw: bytes, bounds: limits.Limits) -> None:
     size = len(raw)
     deep = raw.count(b"{") + raw.count(b"[") > bounds.depth_max
     wide = size > bounds.members_max * _MEMBER_BYTES_MIN and raw.count(b":") > bounds.members_max
+    many = size > bounds.values_max and raw.count(b",") > bounds.values_max
     long = size > bounds.number_digits_max and _has_run(raw, bounds.number_digits_max)
-    if deep or wide or long:
+    if deep or wide or many or long:
         # What the quick look saw may stand inside strings.
         _check_bare(_bare(raw), bounds)
 
@@ -46,6 +47,19 @@ def top_members(raw: bytes, depth_max: int) -> int:
         return 0
     shape = _bare(inside).translate(_ONE_KIND, _DROP_ALL_BUT_SHAPE)
     return _nested(depth_max, b",").sub(b"", shape).count(b",") + 1
+
+
+def has_values(raw: bytes, most: int) -> bool:
+    """True when JSON text has more than `most` commas outside its strings, or so many strings that
+    it must have. Reads each byte a few times, whatever the text is.
+    """
+    if raw.count(b",") <= most:
+        return False
+    unescaped = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    # A value has one string, and one for its name.
+    if unescaped.count(b'"') > 4 * (most + 1):
+        return True
+    return b"".join(unescaped.split(b'"')[::2]).count(b",") > most
 
 
 def _bare(raw: bytes) -> bytes:
@@ -67,6 +81,8 @@ def is_utf8(raw: bytes) -> bool:
 def _check_bare(bare: bytes, bounds: limits.Limits) -> None:
     if bare.count(b":") > bounds.members_max:
         raise Excess(f"more than {bounds.members_max} members")
+    if bare.count(b",") > bounds.values_max:
+        raise Excess(f"more than {bounds.values_max} values")
     if _has_run(bare, bounds.number_digits_max):
         raise Excess(f"a number of more than {bounds.number_digits_max} digits")
     brackets = bare.translate(_ONE_KIND, _DROP_ALL_BUT_BRACKETS)

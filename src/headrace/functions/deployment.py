@@ -6,7 +6,6 @@ Which one new requests get is decided here; `service` moves requests from one to
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from headrace.core import errors
 from headrace.functions import frames, instance, invocation, scaling
@@ -16,7 +15,7 @@ from headrace.resources import model
 class Deployment:
     """A function with the code and configuration its instances were started with."""
 
-    __slots__ = ("account", "code", "function", "key", "retired", "settings", "stream")
+    __slots__ = ("account", "function", "key", "retired", "settings", "stream")
 
     def __init__(self, account: str, function: model.Function, key: int) -> None:
         self.account = account
@@ -30,8 +29,6 @@ class Deployment:
             account=account,
             idle_us=None if idle_s is None or idle_s < 0 else idle_s * scaling.SECOND_US,
         )
-        #: Where the code is unpacked; None until the first start.
-        self.code: Path | None = None
 
 
 class Life:

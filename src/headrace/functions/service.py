@@ -285,6 +285,7 @@ class Functions:
         assert isinstance(command.group, int)
         life = deployments.Life(self._deployments.keyed(command.group), self._clock.wall_ms())
         self._lives[command.instance] = life
+        self._packages.hold(life.deployment.function.code_sha256)
         task = asyncio.get_running_loop().create_task(self._begin(command.instance, life))
         self._starts.add(task)
         task.add_done_callback(self._starts.discard)
@@ -292,27 +293,30 @@ class Functions:
     async def _begin(self, number: int, life: deployments.Life) -> None:
         """Fetch the code and spawn; from then on the instance reports for itself."""
         try:
-            code = life.deployment.code or await self._code(life.deployment)
+            code = await self._code(life.deployment.function.code_sha256)
             if life.unwanted:
-                self._lives.pop(number, None)
+                self._drop(number)
                 self._changed.set()
                 return
             process = self._spawn(number, life, code)
         except Exception as error:
             # Whatever it was: who waits for this start must be told, or waits for ever.
-            self._lives.pop(number, None)
+            self._drop(number)
             self._start_failed(number, outcome.not_started(error), None)
             return
         life.instance = process
 
-    async def _code(self, deployment: deployments.Deployment) -> Path:
-        digest = deployment.function.code_sha256
+    async def _code(self, digest: str) -> Path:
         found = self._packages.cached(digest)
         if found is None:
             blob = await self._blob_path(digest)
             found = await asyncio.to_thread(self._packages.path, digest, blob)
-        deployment.code = found
         return found
+
+    def _drop(self, number: int) -> deployments.Life:
+        life = self._lives.pop(number)
+        self._packages.release(life.deployment.function.code_sha256)
+        return life
 
     def _spawn(self, number: int, life: deployments.Life, code: Path) -> sandboxed.Instance:
         function = life.deployment.function
@@ -396,7 +400,7 @@ class Functions:
         begun: list[sandboxed.Ticket],
         waiting: list[sandboxed.Ticket],
     ) -> None:
-        life = self._lives.pop(instance.number)
+        life = self._drop(instance.number)
         if instance.was_ready:
             self._gone_after_ready(instance, life, begun, waiting)
         elif instance.killed != "stopped":

@@ -89,3 +89,27 @@ async def test_all_events_of_a_request_meet_the_rules_as_they_are_once_all_is_al
         await sent
         await virtual_time.passes(1)
         assert it.targets["late"].ids == ["1", "2", "3"]
+
+
+async def test_a_large_request_is_decoded_bit_by_bit_so_that_others_have_their_turn() -> None:
+    async with world() as it:
+        await it.rule("deep", "t", pattern='{"data":{"never":["x"]}}')
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def turns_while(*ids: str, size: int) -> int:
+            before = turns
+            await it.publish(*ids, data={"filler": "x" * size})
+            return turns - before
+
+        await it.publish("first")
+        task = asyncio.create_task(other())
+        small = await turns_while("a", "b", "c", "d", "e", "f", size=100)
+        large = await turns_while("a", "b", "c", "d", "e", "f", size=accept.READ_AT_ONCE_BYTES)
+        task.cancel()
+        assert large >= small + 5

@@ -68,3 +68,43 @@ def test_removed_package_can_come_back(tmp_path: Path) -> None:
     assert packages.cached(digest) is None
     assert packages.check(a_zip()) == digest
     assert packages.cached(digest) is not None
+
+
+def names(root: Path) -> set[str]:
+    return {path.name.partition(".")[0] for path in root.iterdir()}
+
+
+def test_past_the_bound_the_longest_unused_package_that_nobody_runs_goes(tmp_path: Path) -> None:
+    packages = cache.Packages(tmp_path, bytes_max=3_500)
+    one, two, three = (packages.check(a_zip(letter * 1_000)) for letter in "abc")
+    packages.hold(one)
+    packages.cached(two)
+    four = packages.check(a_zip("d" * 1_000))
+    assert names(tmp_path) == {one, two, four}, "three was used longest ago but for one, which runs"
+    packages.release(one)
+    five = packages.check(a_zip("e" * 1_000))
+    assert names(tmp_path) == {two, four, five}
+    assert packages.cached(three) is None
+    assert packages.check(a_zip("c" * 1_000)) == three
+
+
+def test_a_package_that_is_held_stays_until_the_last_who_holds_it(tmp_path: Path) -> None:
+    packages = cache.Packages(tmp_path, bytes_max=0)
+    one = packages.check(a_zip("a"))
+    packages.hold(one)
+    packages.hold(one)
+    packages.release(one)
+    two = packages.check(a_zip("b"))
+    assert names(tmp_path) == {one, two}, "and the newest is about to be used"
+    packages.release(one)
+    three = packages.check(a_zip("c"))
+    assert names(tmp_path) == {three}
+
+
+def test_what_was_there_at_the_start_counts_too(tmp_path: Path) -> None:
+    one = cache.Packages(tmp_path).check(a_zip("a" * 1_000))
+    packages = cache.Packages(tmp_path, bytes_max=1_500)
+    packages.sweep()
+    two = packages.check(a_zip("b" * 1_000))
+    assert names(tmp_path) == {two}
+    assert one != two

@@ -84,6 +84,8 @@ def _events(text: str, bounds: limits.Limits) -> list[event.Event | errors.Event
             expected=bounds.request_bytes_max,
             got=size,
         )
+    if size > bounds.request_values_max:
+        event.check_values(text.encode("utf-8", "replace"), bounds)
     try:
         entries = _read_list(text)
     except (msgspec.DecodeError, RecursionError) as error:
