@@ -6,7 +6,8 @@ the middle of a burst: while every request of it is in flight, or at its first a
 a server that acknowledges too early has not written yet what it said.
 
 stdin, a JSON object a line: {"kill": process group, "at_first_ack": bool} | {"stop": true}
-stdout, one JSON object a line: {"killed": n in flight} | {"sent": n, "acked": n}
+stdout, one JSON object a line: {"killed": n in flight} |
+    {"sent": n, "acked": n, "refused": [how the first requests without an acknowledgement ended]}
 usage: producer.py READY_FILE LEDGER RATE IN_FLIGHT [KINDS BYTES_OF_THE_LAST]
 
 With KINDS the types of the events take turns, `faults:Event0` first; those of the last kind carry
@@ -28,6 +29,7 @@ from headrace.core import signature
 
 #: A request that has no answer by then counts as unknown.
 ANSWER_S = 10.0
+REFUSED_TOLD_MAX = 3
 
 
 class Ledger:
@@ -53,8 +55,8 @@ class Ledger:
             self._wake.clear()
             batch, self._acked = self._acked, []
             self._file.write("".join(f"a {id}\n" for id in batch).encode())
+            self.acked += len(batch)  # before the wait: the end cancels it, and syncs by itself
             await asyncio.to_thread(os.fsync, self._file.fileno())
-            self.acked += len(batch)
 
     def close(self) -> None:
         self._file.write("".join(f"a {id}\n" for id in self._acked).encode())
@@ -81,6 +83,8 @@ class Producer:
         self.kill: int | None = None
         self.at_first_ack = False
         self.stopping = False
+        #: How the first requests without an acknowledgement ended.
+        self.refused: list[str] = []
 
     async def run(self) -> None:
         while not self.stopping:
@@ -161,12 +165,19 @@ class Producer:
                 head = await connection[0].readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 body = await connection[0].readexactly(length)
-        except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError):
+        except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError) as fault:
+            self._refuse(f"{id}: {fault!r}")
             connection[1].close()
             self._connections[slot] = None
             return
         if head.startswith(b"HTTP/1.1 200") and json.loads(body)["FailedEntryCount"] == 0:
             self._ledger.ack(id)
+        else:
+            self._refuse(f"{id}: {head[:40]!r} {body[:200]!r}")
+
+    def _refuse(self, how: str) -> None:
+        if len(self.refused) < REFUSED_TOLD_MAX:
+            self.refused.append(how)
 
 
 async def listen(producer: Producer) -> None:
@@ -194,7 +205,8 @@ async def main() -> None:
     await orders
     writing.cancel()
     ledger.close()
-    print(json.dumps({"sent": ledger.sent, "acked": ledger.acked}), flush=True)
+    told = {"sent": ledger.sent, "acked": ledger.acked, "refused": producer.refused}
+    print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def run(home: Path, rounds: int) -> Figures:
             scaffold.order(producer, {"stop": True})
             told = scaffold.answer(producer)
             figures.sent, figures.acked = told["sent"], told["acked"]
+            figures.problems += told["refused"]
         scaffold.drain(server, soak.DRAIN_S_MAX)
         _stop_under_load(figures, process, ready, home / "ledger-stop")
     figures.invoked, figures.edits = load.invoked, load.edits
