@@ -12,11 +12,13 @@ usage: ./dev faults syscall [--full] [--seed N] [--show CALL:WHAT:N]
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 
 import msgspec
 
@@ -98,15 +100,17 @@ def faults(calls: dict[str, int], share: float) -> Iterator[tracing.Fault]:
 def run(injections: int, servers: int, seed: int) -> Figures:
     """Fail calls until there were `injections`, then let servers fail."""
     figures = Figures(by_error={}, first_problems=[])
-    nursery = lives.Nursery()
-    clean = nursery.live(None, seed)
-    figures.take(clean, "none")
-    show(f"a life makes {clean.calls}")
-    every = sum(clean.calls.get(call, 0) for call, _, _ in KINDS)
-    while figures.injections < injections and not figures.hung:
-        share = min(1.0, (injections - figures.injections) / every / PER_LIFE)
-        _pass(figures, nursery, clean.calls, share, seed)
-        seed += 1
+    # Processes and not threads: of two threads that wait for children, one can take the exit code
+    # of the other's.
+    with ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("spawn")) as pool:
+        clean = pool.submit(_live, None, seed).result()
+        figures.take(clean, "none")
+        show(f"a life makes {clean.calls}")
+        every = sum(clean.calls.get(call, 0) for call, _, _ in KINDS)
+        while figures.injections < injections and not figures.hung:
+            share = min(1.0, (injections - figures.injections) / every / PER_LIFE)
+            _pass(figures, pool, clean.calls, share, seed)
+            seed += 1
     for number in range(servers):
         outcome = served.live(served.FAULTS[number % len(served.FAULTS)], number)
         figures.servers += 1
@@ -115,22 +119,29 @@ def run(injections: int, servers: int, seed: int) -> Figures:
     return figures
 
 
-def _pass(
-    figures: Figures, nursery: lives.Nursery, calls: dict[str, int], share: float, seed: int
-) -> None:
+def _pass(figures: Figures, pool: Executor, calls: dict[str, int], share: float, seed: int) -> None:
     planned = list(faults(calls, share))
+    lived = pool.map(functools.partial(_live, seed=seed), planned)
+    for number, (fault, outcome) in enumerate(zip(planned, lived, strict=True)):
+        # A call that fails for ever is one fault.
+        outcome.injected = min(outcome.injected, 1) if fault.on else outcome.injected
+        figures.take(outcome, fault.what.partition("=")[2].replace("0", "nothing written"))
+        if number % 50 == 49:
+            show(f"{figures.injections} injections in {figures.lives} lives")
     short = range(1, calls["pwrite64"], max(SHORT_STEP, round(SHORT_STEP / share)))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        lived = pool.map(lambda fault: nursery.live(fault, seed), planned)
-        for number, (fault, outcome) in enumerate(zip(planned, lived, strict=True)):
-            # A call that fails for ever is one fault.
-            outcome.injected = min(outcome.injected, 1) if fault.on else outcome.injected
-            figures.take(outcome, fault.what.partition("=")[2].replace("0", "nothing written"))
-            if number % 50 == 49:
-                show(f"{figures.injections} injections in {figures.lives} lives")
-        for outcome in pool.map(lambda at: nursery.live(None, seed, short_at=at), short):
-            figures.short_writes += 1
-            figures.take(outcome, "cut short")
+    for outcome in pool.map(functools.partial(_live, None, seed), short):
+        figures.short_writes += 1
+        figures.take(outcome, "cut short")
+
+
+def _live(fault: tracing.Fault | None, seed: int, short_at: int = 0) -> lives.Outcome:
+    """Run one life, in a process of the pool."""
+    return _nursery().live(fault, seed, short_at)
+
+
+@functools.cache
+def _nursery() -> lives.Nursery:
+    return lives.Nursery()
 
 
 def passed(figures: Figures, injections: int) -> bool:

@@ -16,6 +16,8 @@ from tests.faults.calls import judging, scripted, tracing
 
 #: From the gate to the end of the process; what takes longer hangs.
 HANG_S = 5.0
+#: From the fork to the gate, on a machine with much else to do.
+BORN_S_MAX = 30.0
 #: A file system in memory is as good: what a disk does is what the tracer says.
 MEMORY = Path("/dev/shm")
 
@@ -39,8 +41,10 @@ class Nursery:
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        # The script that was started is looked at by each child; all else is there already.
-        self._context.set_forkserver_preload(["tests.faults.syscall", "httptools"])
+        # Each child runs the script that was started once more; what that imports is there already.
+        self._context.set_forkserver_preload(
+            ["tests.faults.calls.served", "concurrent.futures.process", "httptools"]
+        )
         self._place = str(MEMORY) if MEMORY.is_dir() else None
 
     def live(self, fault: tracing.Fault | None, seed: int, short_at: int = 0) -> Outcome:
@@ -66,9 +70,10 @@ class Nursery:
         inner_gate.close()
         inner_ledger.close()
         assert process.pid is not None
+        ledger.settimeout(BORN_S_MAX)
         here = ledger.recv(len(b"here\n"))
         assert here == b"here\n", f"the child said {here!r} and not that it is at the gate"
-        with gate, ledger, tracing.attached(process.pid, log, [fault] if fault else []):
+        with gate, ledger, tracing.attached(process.pid, log, [fault] if fault else []) as tracer:
             started = time.monotonic()
             gate.send(b"g")
             messages = list(_lines(ledger, started + HANG_S))
@@ -76,7 +81,10 @@ class Nursery:
             outcome.hung = process.is_alive()
             outcome.seconds = round(time.monotonic() - started, 2)
             process.kill()
-            process.join()
+            process.join(HANG_S)
+            if process.is_alive():  # its death waits for its tracer
+                tracing.end(tracer)
+                process.join()
         outcome.code = process.exitcode
         (home / "ledger").write_text("\n".join(messages) + "\n")
         outcome.calls = {} if fault else counted(log)

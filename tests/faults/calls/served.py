@@ -85,11 +85,11 @@ class _Server:
                 FilterPattern='{"source":["faults"]}',
                 EventTargets=[{"Id": "t", "Type": "http", "Endpoint": f"http://127.0.0.1:{port}/"}],
             )  # fmt: skip
-            with tracing.attached(server.pid, self._log, [self._fault]):
+            with tracing.attached(server.pid, self._log, [self._fault]) as tracer:
                 started = time.monotonic()
                 with (self._home / "ledger").open("w") as ledger:
                     self._load(server, ledger)
-                self._end(process)
+                self._end(process, tracer)
                 self._outcome.seconds = round(time.monotonic() - started, 2)
         self._judge(server.account)
         return self._outcome
@@ -148,7 +148,7 @@ class _Server:
 
     # -- end ---------------------------------------------------------------------------------------
 
-    def _end(self, process: subprocess.Popen[str]) -> None:
+    def _end(self, process: subprocess.Popen[str], tracer: subprocess.Popen[bytes]) -> None:
         """Ask a server that goes on to end; one that failed ends by itself."""
         failed = next(self._failed_syncs(), None)
         try:
@@ -161,6 +161,7 @@ class _Server:
             self._outcome.hung = True
             self._outcome.problems.append("the server did not end")
             process.kill()
+            tracing.end(tracer)  # the death of a worker waits for its tracer
             process.wait()
         assert process.stdout is not None
         process.stdout.close()

@@ -81,10 +81,15 @@ def attached(pid: int, log: Path, faults: Sequence[Fault]) -> Iterator[subproces
     finally:
         with contextlib.suppress(subprocess.TimeoutExpired):
             tracer.wait(5)
-        tracer.kill()
-        tracer.wait()
+        end(tracer)
         assert tracer.stderr is not None
         tracer.stderr.close()
+
+
+def end(tracer: subprocess.Popen[bytes]) -> None:
+    """Let the traced process go, whatever the tracer is doing."""
+    tracer.kill()
+    tracer.wait()
 
 
 def _wait_attached(pid: int, tracer: subprocess.Popen[bytes]) -> None:
@@ -92,6 +97,7 @@ def _wait_attached(pid: int, tracer: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + ATTACH_S_MAX
     while "TracerPid:\t0\n" in status.read_text():
         if tracer.poll() is not None or time.monotonic() > deadline:
+            end(tracer)  # what it says ends with it
             assert tracer.stderr is not None
             raise SystemExit(f"strace did not attach: {tracer.stderr.read().decode()}")
         threading.Event().wait(0.001)
