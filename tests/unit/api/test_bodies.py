@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import pytest
 
@@ -29,6 +30,17 @@ class Face:
         self.counted.append(self.sum.taken)
         await self.go.wait()
         return http.Response(200, b"%d %b" % (len(request.body), request.body[-2:]))
+
+
+class Turnstile(asyncio.Event):
+    """Lets one pass for each release."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        super().__init__()
+        self._turns = turns
+
+    async def wait(self) -> Literal[True]:
+        return await self._turns.acquire()
 
 
 @pytest.fixture
@@ -129,6 +141,26 @@ async def test_bodies_that_are_sent_ahead_count_until_their_turn(port: int, face
         face.go.set()
         said = [await sockets.answer(reader) for _ in range(3)]
         assert [body for _, _, body in said] == [b"0 ", b"10 aa", b"5 bb"]
+        assert face.sum.taken == 0
+
+
+async def test_a_client_that_always_has_a_request_ahead_gives_back_what_was_answered(
+    port: int, face: Face
+) -> None:
+    turns = asyncio.Semaphore(0)
+    face.go = Turnstile(turns)
+    async with sockets.connected(port) as (reader, writer):
+        writer.write((head(10) + b"x" * 10) * 4)
+        for answered in range(1, 20):
+            turns.release()
+            assert (await sockets.answer(reader))[0] == 200
+            writer.write(head(10) + b"x" * 10)
+            # The next one is worked on, at most three wait for it.
+            await support.until(lambda answered=answered: face.calls > answered)
+            assert face.sum.taken <= 30
+        for _ in range(4):
+            turns.release()
+            assert (await sockets.answer(reader))[0] == 200
         assert face.sum.taken == 0
 
 
