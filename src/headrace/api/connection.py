@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import ClassVar, cast
 
@@ -44,8 +45,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: Runs while the client takes its answers slowly, and what waited for it when last looked at.
     _slow: asyncio.TimerHandle | None = None
     _unread = 0
-    #: What bodies of requests that were sent ahead have of the memory for bodies.
-    _ahead: bodies.Share | None = None
+    #: What the body of each request that was sent ahead has of the memory for bodies, oldest first.
+    _ahead: deque[bodies.Share] | None = None
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
@@ -85,7 +86,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
             self._idle.cancel()
         if self._slow is not None:
             self._slow.cancel()
-        self._let_go_ahead()
+        self._let_go_ahead(0)
         cycle = self.cycle
         if isinstance(cycle, shortcut.Shortcut) and cycle.more_body:
             cycle.drop()
@@ -140,8 +141,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
-        if len(self.pipeline) > bounds.PIPELINED_MAX:
-            raise _TooFarAhead
+        if self.pipeline:
+            self._begin_ahead()
 
     def on_body(self, body: bytes) -> None:
         self._strays = 0
@@ -155,16 +156,24 @@ class Connection(httptools_impl.HttpToolsProtocol):
         else:
             cycle.grow(body)
 
+    def _begin_ahead(self) -> None:
+        """A request was sent ahead: its body will count until its turn."""
+        if len(self.pipeline) > bounds.PIPELINED_MAX:
+            raise _TooFarAhead
+        if self._ahead is None:
+            self._ahead = deque()
+        self._ahead.append(bodies.Share(self.serve.bodies))
+
     def _keep_ahead(self, size: int) -> None:
         """Count what comes before earlier requests are answered; without room, hang up."""
-        if self._ahead is None:
-            self._ahead = bodies.Share(self.serve.bodies)
-        if not self._ahead.add(size):
+        assert self._ahead is not None, "what is in the pipeline was sent ahead"
+        if not self._ahead[-1].add(size):
             raise _TooFarAhead
 
-    def _let_go_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead.release()
+    def _let_go_ahead(self, waiting: int) -> None:
+        """So many still wait for their turn; the others count no more."""
+        while self._ahead and len(self._ahead) > waiting:
+            self._ahead.popleft().release()
 
     def on_message_complete(self) -> None:
         self._open = True
@@ -287,8 +296,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             self._watch_reading()
-            if not self.pipeline:
-                self._let_go_ahead()
+            self._let_go_ahead(len(self.pipeline))
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
