@@ -2,8 +2,9 @@
 
 Up to the bound everybody starts what it likes; nothing is looked at but the sum. Past it a lane
 waits, and what becomes free goes to the account that has the least, its lanes in turn. An account
-below its share does not wait, nor does a lane that has nothing under way, until there are twice as
-many: a target that hangs stops no other one. Pure but for the lanes it is handed.
+below its share does not wait until there are twice as many, nor a lane that has nothing under way
+until there are half as many more: a target that hangs stops no other one. Pure but for the lanes it
+is handed.
 """
 
 from __future__ import annotations
@@ -39,22 +40,21 @@ class Slots:
         if not self.crowded:
             return True
         account = taker.subscription.account
-        if self.shares.taken < 2 * self.shares.most and (
-            not taker.running or self._is_below_its_share(account)
-        ):
+        if self.shares.may_exceed(account, first=not taker.running):
             return True
         self._waiting.setdefault(account, {}).setdefault(taker)
         return False
 
-    def _is_below_its_share(self, account: str) -> bool:
-        units = self.shares
-        return units.contended(account) and units.taken_by(account) < units.share(account)
-
     def next(self) -> lane.Lane | None:
-        """The lane whose turn it is, while there is room; it has to wait again for more."""
-        if not self._waiting or self.shares.taken >= self.shares.most:
+        """The lane whose turn it is, while there is room or its account is below its share; it has
+        to wait again for more.
+        """
+        if not self._waiting:
             return None
         account = min(self._waiting, key=self.shares.taken_by)
+        units = self.shares
+        if units.taken >= units.most and not units.may_exceed(account, first=False):
+            return None
         lanes = self._waiting[account]
         taker = next(iter(lanes))
         del lanes[taker]
