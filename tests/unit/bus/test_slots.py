@@ -181,6 +181,25 @@ async def test_an_account_that_falls_below_its_share_need_not_wait_until_others_
         assert quiet.ids == ["q1"], "whoever has nothing gets one, though nobody else let go"
 
 
+async def test_more_targets_that_hang_than_there_is_room_for_take_turns_with_one_that_does_not() -> (
+    None
+):
+    async with worlds.world() as it:
+        it.engine.dispatcher.slots = slots.Slots(4)
+        meter = Meter()
+        hanging: list[Metered] = []
+        for number in range(12):  # they end one by one, not all at the same moment
+            hanging += await wire(it, meter, FLOOD, [f"h{number}"], 5 + 0.37 * number)
+        (quick,) = await wire(it, meter, FLOOD, ["quick"], 0.1)
+        await it.publish(*(f"e{n}" for n in range(40)), account=FLOOD)
+        await virtual_time.passes(60)
+        assert meter.most_of_all <= 6
+        assert len(quick.ids) >= 4
+        assert min(len(target.ids) for target in hanging) >= 3, "each has its turns"
+        await virtual_time.passes(10_000)
+        assert not it.engine.dispatcher.slots.crowded
+
+
 async def test_a_large_event_counts_for_more() -> None:
     async with worlds.world() as it:
         it.engine.dispatcher.slots = slots.Slots(MOST)
