@@ -181,9 +181,7 @@ async def test_an_account_that_falls_below_its_share_need_not_wait_until_others_
         assert quiet.ids == ["q1"], "whoever has nothing gets one, though nobody else let go"
 
 
-async def test_more_targets_that_hang_than_there_is_room_for_take_turns_with_one_that_does_not() -> (
-    None
-):
+async def test_more_targets_that_hang_than_there_is_room_for_take_turns_with_a_quick_one() -> None:
     async with worlds.world() as it:
         it.engine.dispatcher.slots = slots.Slots(4)
         meter = Meter()
