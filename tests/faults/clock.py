@@ -146,6 +146,7 @@ class Run:
         same = self.wall.command
         with self.doctor("records", after=lambda: self.wall.set(0.0), python=same) as jump:
             self.stretch("an hour back", ledger, jump)
+        self.forgotten()
         self.stretch("a second back every second", ledger, self.creep)
         self.stretch("a leap second", ledger, self.leap)
         self.stretch("a year ahead", ledger, lambda: self.wall.set(self.wall.ahead_s + YEAR_S))
@@ -245,6 +246,13 @@ class Run:
             headers=headers, body=b"", date=date, nonce=secrets.token_hex(16),
         )  # fmt: skip
         return self.ask(product.load.http_request("GET", "/headrace/v1/status", signed, b""))[0]
+
+    def forgotten(self) -> None:
+        """A minute ago was before the clock went back: in date again, but a nonce of that time was
+        out of date meanwhile, and its place may have been given to another.
+        """
+        date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.wall.now() - 60))
+        self.figures.stale_taken += self.dated(date) < 300
 
     @contextlib.contextmanager
     def doctor(

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from headrace.access import keys
+from headrace.core import signature
 
 _CREDENTIAL = b"Credential="
-_PARAMETER = "AccessKeyId="
+_PARAMETER = b"AccessKeyId"
 
 
 def key_id(headers: Iterable[tuple[bytes, bytes]], query: str) -> str:
@@ -25,7 +26,13 @@ def key_id(headers: Iterable[tuple[bytes, bytes]], query: str) -> str:
             if scheme != b"acs":
                 rest = value.partition(_CREDENTIAL)[2]
             return rest.replace(b":", b",").partition(b",")[0].strip().decode("latin-1")
-    return query.partition(_PARAMETER)[2].partition("&")[0]
+    if not query:
+        return ""
+    try:
+        # As the signature reads it: else a signed request could use up another account's share.
+        return signature.decode_parameters(query).get(_PARAMETER, b"").decode("latin-1")
+    except ValueError:
+        return ""  # it will be refused for that
 
 
 def account(ring: keys.Keyring, headers: Iterable[tuple[bytes, bytes]], query: str) -> str:

@@ -1,4 +1,4 @@
-"""The memory that the bodies of all requests take while they arrive, signed or not.
+"""The memory that the bodies and long heads of all requests take while they arrive, signed or not.
 
 A body that arrives with its head costs nothing here: it is worked on at once. Any other counts from
 its first byte, whichever way its request goes. Must never count what was only announced: a client
@@ -12,7 +12,7 @@ from headrace.core import errors
 
 
 class BodiesTooMany(errors.Unavailable):
-    """Too many large request bodies are being read at once."""
+    """Too many large requests are being read at once."""
 
     remedy = "Send it again after a short pause."
 
@@ -42,6 +42,10 @@ class Share:
         self._mine += more
         self._all.taken += more
         return True
+
+    def raise_to(self, size: int) -> bool:
+        """Note that it is `size` bytes by now; False when there is no room for them."""
+        return size <= self._mine or self.add(size - self._mine)
 
     def release(self) -> None:
         self._all.taken -= self._mine

@@ -26,6 +26,8 @@ HEADERS_MAX = 128
 #: Request line and headers as they come in, before anything of them is judged; more: 431, and the
 #: connection is closed.
 HEAD_BYTES_MAX = 192 * 1024
+#: What most need of that; a head that is not whole counts in BODIES_BYTES_MAX once it is longer.
+HEAD_BYTES_FREE = 16 * 1024
 #: They must have arrived whole within this time; so long a new connection may be silent, too. Then
 #: it is closed.
 HEAD_SECONDS_MAX = 20.0
@@ -39,8 +41,8 @@ TARGET_BYTES_MAX = 64 * 1024
 #: A body that is refused for its size is read and thrown away up to here, so that the client sees
 #: the answer.
 DISCARD_BYTES_MAX = 32 * 1024 * 1024
-#: All bodies that are arriving; one that came with its head does not count. A body that finds no
-#: room: 503 with Retry-After.
+#: All bodies and long heads that are arriving; a body that came with its head does not count. What
+#: finds no room: 503 with Retry-After.
 BODIES_BYTES_MAX = 256 * 1024 * 1024
 #: Requests that one client may send before its earlier ones are answered; with more, its
 #: connection is closed.

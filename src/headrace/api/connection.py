@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import ClassVar, cast
 
@@ -44,8 +45,10 @@ class Connection(httptools_impl.HttpToolsProtocol):
     #: Runs while the client takes its answers slowly, and what waited for it when last looked at.
     _slow: asyncio.TimerHandle | None = None
     _unread = 0
-    #: What bodies of requests that were sent ahead have of the memory for bodies.
-    _ahead: bodies.Share | None = None
+    #: What the body of each request that was sent ahead has of the memory for bodies, oldest first.
+    _ahead: deque[bodies.Share] | None = None
+    #: What a head that is not whole, or trailers, have of it.
+    _part: bodies.Share | None = None
     #: The default headers as lines, and the list they were made from.
     _standing: tuple[object, bytes] = ((), b"")
     _address = ""
@@ -85,7 +88,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
             self._idle.cancel()
         if self._slow is not None:
             self._slow.cancel()
-        self._let_go_ahead()
+        self._let_go_ahead(0)
+        self._let_go_part()
         cycle = self.cycle
         if isinstance(cycle, shortcut.Shortcut) and cycle.more_body:
             cycle.drop()
@@ -100,17 +104,31 @@ class Connection(httptools_impl.HttpToolsProtocol):
             return
         if self._leaving:  # the rest of a body may have come whose request was answered before
             self._leave_if_idle()
-        if self._strays > bounds.HEAD_BYTES_MAX:
-            # A head that does not end, or trailers and chunk extensions nobody asked for.
-            self._answer(
-                server.HeadersTooLarge(f"Line and headers: at most {bounds.HEAD_BYTES_MAX} bytes.")
-            )
-        elif self._deadline is None:
+        if self._strays > bounds.HEAD_BYTES_FREE and not self._may_grow():
+            return
+        if self._deadline is None:
             if self._open and self._strays:
                 self._arm(bounds.HEAD_SECONDS_MAX)
             elif isinstance(cycle := self.cycle, shortcut.Shortcut) and cycle.more_body:
                 self._arm(bounds.BODY_SECONDS_MAX)
                 cycle.await_body(self.serve.bodies)
+
+    def _may_grow(self) -> bool:
+        """Count a head that does not end, or trailers and chunk extensions nobody asked for."""
+        error: errors.HeadraceError
+        if self._part is None:
+            self._part = bodies.Share(self.serve.bodies)
+        if self._strays > bounds.HEAD_BYTES_MAX:
+            text = f"Line and headers: at most {bounds.HEAD_BYTES_MAX} bytes."
+            error = server.HeadersTooLarge(text)
+        elif not self._part.raise_to(self._strays):
+            error = bodies.BodiesTooMany()
+        else:
+            return True
+        self._answer(error)
+        if not self.transport.is_closing():
+            self.flow.pause_reading()  # an earlier request is worked on: the last one
+        return False
 
     # -- what the parser says ---------------------------------------------------------------------
 
@@ -140,8 +158,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
-        if len(self.pipeline) > bounds.PIPELINED_MAX:
-            raise _TooFarAhead
+        if self.pipeline:
+            self._begin_ahead()
 
     def on_body(self, body: bytes) -> None:
         self._strays = 0
@@ -155,22 +173,35 @@ class Connection(httptools_impl.HttpToolsProtocol):
         else:
             cycle.grow(body)
 
+    def _begin_ahead(self) -> None:
+        """A request was sent ahead: its body will count until its turn."""
+        if len(self.pipeline) > bounds.PIPELINED_MAX:
+            raise _TooFarAhead
+        if self._ahead is None:
+            self._ahead = deque()
+        self._ahead.append(bodies.Share(self.serve.bodies))
+
     def _keep_ahead(self, size: int) -> None:
         """Count what comes before earlier requests are answered; without room, hang up."""
-        if self._ahead is None:
-            self._ahead = bodies.Share(self.serve.bodies)
-        if not self._ahead.add(size):
+        assert self._ahead is not None, "what is in the pipeline was sent ahead"
+        if not self._ahead[-1].add(size):
             raise _TooFarAhead
 
-    def _let_go_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead.release()
+    def _let_go_ahead(self, waiting: int) -> None:
+        """So many still wait for their turn; the others count no more."""
+        while self._ahead and len(self._ahead) > waiting:
+            self._ahead.popleft().release()
+
+    def _let_go_part(self) -> None:
+        if self._part is not None:
+            self._part.release()
 
     def on_message_complete(self) -> None:
         self._open = True
         self._strays = 0
         cycle = self.cycle
         if not isinstance(cycle, shortcut.Shortcut):
+            self._let_go_part()
             super().on_message_complete()
         elif cycle.more_body and not cycle.response_complete:
             cycle.more_body = False
@@ -287,8 +318,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             self._watch_reading()
-            if not self.pipeline:
-                self._let_go_ahead()
+            self._let_go_ahead(len(self.pipeline))
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
@@ -384,6 +414,7 @@ class Connection(httptools_impl.HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+            self._let_go_part()
 
     def _overdue(self) -> None:
         self._deadline = None
@@ -417,6 +448,8 @@ class Connection(httptools_impl.HttpToolsProtocol):
         if not self._answering() or self._is_about_the_body():
             request_id = names.bus_request_id(self.random)
             answer = type(self).refuse(error, request_id)
+            if answer.status == 503:
+                answer.headers = (*answer.headers, server.retry_after(error))
             self.transport.write(
                 shortcut.rendered(answer, request_id, self._lines(), keep_alive=False)
             )

@@ -12,11 +12,13 @@ from __future__ import annotations
 class Shares:
     """One thing, `most` units of it; that may be made less for a while."""
 
-    __slots__ = ("_all_most", "_by", "_sole", "most", "taken")
+    __slots__ = ("_all_most", "_by", "_firsts_most", "_sole", "most", "taken")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._all_most = 2 * most
+        #: What is the first of its kind must leave the rest to accounts below their share.
+        self._firsts_most = most + (most + 1) // 2
         self.taken = 0
         #: The only account so far, None for none; and what each has once there are several.
         self._sole: str | None = None
@@ -34,6 +36,20 @@ class Shares:
         if not mine:
             return True
         return mine + amount <= self.share(account) and self.taken + amount <= self._all_most
+
+    def may_exceed(self, account: str, *, first: bool) -> bool:
+        """True when `account` may have one thing more although there is none left.
+
+        first: it is the first of its kind, as a target's only attempt: those that hang must not
+        stop it. An account that has nothing gets one, as in `allows`.
+        """
+        if self.contended(account):
+            mine = self.taken_by(account)
+            if not mine:
+                return True
+            if mine < self.share(account):
+                return self.taken < self._all_most
+        return first and self.taken < self._firsts_most
 
     def take(self, account: str, amount: int) -> None:
         if not amount:

@@ -357,12 +357,7 @@ class Pool:
         """True when a start may go beyond the bound: of an account below its share, or of a
         function that has no instance. Functions that run for hours would keep both out for hours.
         """
-        taken, account = self._shares, group.settings.account
-        if taken.taken >= 2 * self._limits.instances_max:
-            return False
-        return not group.instances or (
-            taken.contended(account) and taken.taken_by(account) < taken.share(account)
-        )
+        return self._shares.may_exceed(group.settings.account, first=not group.instances)
 
     def _is_over(self, known: scaling.Instance) -> bool:
         """True when an instance that just became free should go: its account has more than its

@@ -13,8 +13,8 @@ import msgspec
 SECOND_US = 1_000_000
 #: What a request costs beside its handler: two wake-ups and a frame each way.
 HOP_US = 50
-#: Instances of all functions; past it invocations wait for a free one. Up to twice as many start
-#: when an account is below its share of them, or a function has none.
+#: Instances of all functions; past it invocations wait for a free one. Half as many more start when
+#: a function has none, and up to twice as many when an account is below its share.
 INSTANCES_MAX = 100
 #: Instances of one function; past it its invocations wait.
 INSTANCES_PER_FUNCTION_MAX = 50

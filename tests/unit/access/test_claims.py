@@ -22,6 +22,12 @@ ONE, TWO = keys.Key("K1", "s", "1"), keys.Key("K2", "s", "2")
         ([(b"authorization", b"Bearer x")], "", ""),
         ([(b"authorization", b"")], "AccessKeyId=K1", ""),
         ([], "", ""),
+        # Another parameter that ends like it names nobody; its own name may be encoded.
+        ([], "XAccessKeyId=K2&AccessKeyId=K1", "K1"),
+        ([], "x=AccessKeyId=K2&AccessKeyId=K1", "K1"),
+        ([], "Access%4BeyId=K1&Action=PutEvents", "K1"),
+        ([], "AccessKeyId=K%31", "K1"),
+        ([], "&" * 100_000 + "AccessKeyId=K1", ""),
     ],
 )
 def test_each_scheme_names_its_key(

@@ -143,6 +143,61 @@ async def test_targets_of_one_account_take_turns_and_each_has_one_attempt_in_any
         await virtual_time.passes(10_000)
 
 
+async def test_targets_of_one_account_that_all_hang_leave_the_other_its_share() -> None:
+    """Each target has one attempt in any case; together they must not take what others may have."""
+    async with worlds.world() as it:
+        it.engine.dispatcher.slots = slots.Slots(MOST)
+        meter = Meter()
+        for number in range(12):
+            await wire(it, meter, FLOOD, [f"h{number}-{n}" for n in range(5)], 50.0)
+        (quiet,) = await wire(it, meter, QUIET, ["q"], 1.0)
+        await it.publish(*(f"f{n}" for n in range(20)), account=FLOOD)
+        await virtual_time.passes(1)
+        await it.publish(*(f"q{n}" for n in range(30)), account=QUIET)
+        await virtual_time.passes(5)
+        assert set(quiet.ids) == {f"q{n}" for n in range(30)}
+        assert meter.most[QUIET] == MOST // 2
+        await virtual_time.passes(10_000)
+        assert it.engine.dispatcher.slots.shares.taken == 0
+
+
+async def test_an_account_that_falls_below_its_share_need_not_wait_until_others_are_at_theirs() -> (
+    None
+):
+    """The attempts of the others hang, and are more than all there is."""
+    async with worlds.world() as it:
+        it.engine.dispatcher.slots = room = slots.Slots(4)
+        room.shares.take("flood", 6)
+        room.shares.take("more", 2)
+        meter = Meter()
+        (quiet,) = await wire(it, meter, QUIET, ["q"], 1.0)
+        room.shares.take(QUIET, 1)
+        await it.publish("q1", account=QUIET)
+        await virtual_time.passes(3)
+        assert not quiet.ids, "it has its share"
+        room.shares.give_back(QUIET, 1)
+        it.engine.dispatcher._serve_waiting()  # pyright: ignore[reportPrivateUsage]
+        await virtual_time.passes(3)
+        assert quiet.ids == ["q1"], "whoever has nothing gets one, though nobody else let go"
+
+
+async def test_more_targets_that_hang_than_there_is_room_for_take_turns_with_a_quick_one() -> None:
+    async with worlds.world() as it:
+        it.engine.dispatcher.slots = slots.Slots(4)
+        meter = Meter()
+        hanging: list[Metered] = []
+        for number in range(12):  # they end one by one, not all at the same moment
+            hanging += await wire(it, meter, FLOOD, [f"h{number}"], 5 + 0.37 * number)
+        (quick,) = await wire(it, meter, FLOOD, ["quick"], 0.1)
+        await it.publish(*(f"e{n}" for n in range(40)), account=FLOOD)
+        await virtual_time.passes(60)
+        assert meter.most_of_all <= 6
+        assert len(quick.ids) >= 4
+        assert min(len(target.ids) for target in hanging) >= 3, "each has its turns"
+        await virtual_time.passes(10_000)
+        assert not it.engine.dispatcher.slots.crowded
+
+
 async def test_a_large_event_counts_for_more() -> None:
     async with worlds.world() as it:
         it.engine.dispatcher.slots = slots.Slots(MOST)

@@ -69,6 +69,32 @@ def test_the_share_is_a_part_of_what_all_that_have_something_may_have() -> None:
     assert one.share("a") == 30
 
 
+def test_what_is_the_first_of_its_kind_exceeds_by_half_and_leaves_the_rest_to_others() -> None:
+    one = shares.Shares(10)
+    one.take("a", 10)
+    while one.may_exceed("a", first=True):
+        assert not one.may_exceed("a", first=False), "nobody else wants any"
+        one.take("a", 1)
+    assert one.taken == 15
+    while one.may_exceed("b", first=False):
+        one.take("b", 1)
+    assert (one.taken, one.taken_by("b")) == (20, 5)
+    for account in "cd":
+        assert one.may_exceed(account, first=False), "it has nothing"
+        one.take(account, 1)
+        assert not one.may_exceed(account, first=True)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_with_more_accounts_than_there_is_each_gets_one(most: int) -> None:
+    one = shares.Shares(most)
+    for account in "abcdefgh":
+        assert one.allows(account, 1)
+        assert one.taken < most or one.may_exceed(account, first=False)
+        one.take(account, 1)
+    assert not any(one.allows(account, 1) for account in "abcdefgh")
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_happens_nobody_below_its_share_is_refused_and_the_sum_is_bounded(
     seed: int,

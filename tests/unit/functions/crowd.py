@@ -95,8 +95,10 @@ class Crowd:
 
     def check(self) -> None:
         assert len(self.starting) <= self.limits.starts_max
-        # Twice as many for accounts below their share and functions that have none.
-        assert len(self.starting) + len(self.ready) <= 2 * self.limits.instances_max
+        # Twice as many for accounts below their share and functions that have none; and one for
+        # each account.
+        accounts = len({one.account for one in self.settings.values()})
+        assert len(self.starting) + len(self.ready) <= 2 * self.limits.instances_max + accounts
         per_group = Counter([*self.starting.values(), *self.ready.values()])
         assert all(n <= self.limits.instances_per_group_max for n in per_group.values())
         counts = self.pool.counts()

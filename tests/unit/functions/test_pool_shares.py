@@ -92,6 +92,22 @@ def test_slow_functions_leave_one_instance_to_each_other_one_of_their_account() 
     assert alive(sim, "quick") == 0, "beyond the bound it goes as soon as it is idle"
 
 
+def test_functions_that_run_for_hours_leave_other_accounts_their_share() -> None:
+    """One account has more functions than there are instances, and each has one in any case."""
+    names = [f"f{n}" for n in range(100)]
+    hours = dict.fromkeys((*names, "b", "c", "d"), 3600 * SECOND)
+    sim = a_crowd(hours, 20)
+    for name in names:
+        sim.ask(name, FLOOD)
+    sim.run(2 * SECOND)
+    assert alive(sim, *names) == 30
+    for account, gets in (("b", 10), ("c", 1), ("d", 1)):
+        for _ in range(30):
+            sim.ask(account, scaling.Settings(account=account))
+        sim.run(sim.now_us + 2 * SECOND)
+        assert alive(sim, account) == gets
+
+
 def call(account: str, payload: bytes = b"") -> calling.Call:
     return calling.Call(account, "f", payload, "r")
 
